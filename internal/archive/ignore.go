@@ -44,14 +44,15 @@ func parseRules(text string) []rule {
 
 // trimSpaces cuts trailing spaces off, but not one that a backslash protects.
 func trimSpaces(line string) string {
-	end := 0
+	end := 0 // behind the last byte that is not a plain space
 	for i := 0; i < len(line); i++ {
-		if line[i] == '\\' {
+		switch line[i] {
+		case ' ':
+			continue
+		case '\\':
 			i++
 		}
-		if i >= len(line) || line[i] != ' ' || line[i-min(i, 1)] == '\\' {
-			end = min(i+1, len(line))
-		}
+		end = min(i+1, len(line))
 	}
 	return line[:end]
 }
@@ -66,7 +67,10 @@ func parseRule(line string) (rule, bool) {
 	if line == "" {
 		return r, false
 	}
-	components := splitPattern(line)
+	components, ok := splitPattern(line)
+	if !ok {
+		return r, false
+	}
 	for i, component := range components {
 		if !r.anywhere && len(component) > 1 && strings.Trim(component, "*") == "" {
 			if i == len(components)-1 {
@@ -84,25 +88,34 @@ func parseRule(line string) (rule, bool) {
 	return r, true
 }
 
-// splitPattern splits at slashes, of which a backslash changes nothing.
-func splitPattern(pattern string) []string {
+// splitPattern splits at slashes. A backslash changes nothing about a slash, and
+// in brackets it is a byte like others, which no component has; false if a
+// bracket stays open.
+func splitPattern(pattern string) ([]string, bool) {
 	var components []string
 	var current strings.Builder
 	for i := 0; i < len(pattern); i++ {
-		switch {
-		case pattern[i] == '\\' && i+1 < len(pattern) && pattern[i+1] != '/':
-			current.WriteString(pattern[i : i+2])
-			i++
-		case pattern[i] == '\\' && i+1 < len(pattern):
-			// "\/" is "/"
-		case pattern[i] == '/':
+		end := i // of what belongs together
+		switch pattern[i] {
+		case '/':
 			components = append(components, current.String())
 			current.Reset()
-		default:
-			current.WriteByte(pattern[i])
+			continue
+		case '[':
+			var ok bool
+			if end, ok = compileSet(pattern, i+1, &element{}); !ok {
+				return nil, false
+			}
+		case '\\':
+			if i+1 < len(pattern) && pattern[i+1] == '/' {
+				continue
+			}
+			end = min(i+1, len(pattern)-1)
 		}
+		current.WriteString(pattern[i : end+1])
+		i = end
 	}
-	return append(components, current.String())
+	return append(components, current.String()), true
 }
 
 // match judges a path relative to the ignore file's directory.

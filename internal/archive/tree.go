@@ -8,11 +8,9 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
-)
 
-// maxImplied is how many directories may be implied by names, for each entry
-// that is allowed: a few long names can imply millions.
-const maxImplied = 1
+	"github.com/tagboat/tagboat/internal/release"
+)
 
 // treeHeader begins what a tree's digest is made of.
 const treeHeader = "tagboat tree 1\n"
@@ -113,8 +111,14 @@ func (t *tree) claimParents(name string) bool {
 	return true
 }
 
-// full tells whether the names imply more directories than are allowed.
-func (t *tree) full() bool { return len(t.places) > (1+maxImplied)*t.limits.Entries }
+// full tells whether there are more names, with the directories that they imply,
+// than twice the allowed entries: a few long names can imply millions.
+func (t *tree) full() bool { return len(t.places) > 2*t.limits.Entries }
+
+// tooManyPlaces is the refusal of a tree that is full.
+func (t *tree) tooManyPlaces() error {
+	return release.Errorf(release.Invalid, "%s: its names imply more than %d files and directories, want at most that many", subject, 2*t.limits.Entries)
+}
 
 // placeOf is what a mode makes of a name.
 func placeOf(mode fs.FileMode) place {
@@ -133,7 +137,7 @@ func (t *tree) describe(info *Info) {
 	slices.SortFunc(t.nodes, func(a, b node) int { return strings.Compare(a.name, b.name) })
 	digest := sha256.New()
 	io.WriteString(digest, treeHeader) // a hash never fails
-	var layout layoutBuilder
+	layout := newLayoutBuilder()
 	for _, n := range t.nodes {
 		layout.add(n)
 		if n.mode.IsDir() {

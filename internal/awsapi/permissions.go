@@ -63,7 +63,7 @@ func PhasePermissions(phase release.Phase) Permissions {
 	case release.PhaseUpdate:
 		return Permissions{Functions: with(writeFunctions, "lambda:InvokeFunction"), Layers: readLayers, Staged: readStaged}
 	case release.PhaseShift:
-		return Permissions{Functions: shiftFunctions, Any: readAlarms}
+		return Permissions{Functions: shiftFunctions}
 	case release.PhaseBake:
 		return Permissions{Any: readAlarms}
 	case release.PhaseRollBack:

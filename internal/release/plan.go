@@ -107,6 +107,10 @@ type Plan struct {
 	Poll Duration `json:"poll"`
 	// Events is how many history events of Step Functions the release may cost.
 	Events int `json:"events"`
+	// Approvals are the environments of the plan in which somebody has to approve it.
+	Approvals []string `json:"approvals,omitempty"`
+	// Warnings are what a person should know before it is carried out.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // LayerAccess is a layer version that a function of a site is going to use.

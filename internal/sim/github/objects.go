@@ -99,7 +99,7 @@ func (r *Repository) put(o object) string {
 	return sha
 }
 
-// object describes the object of a sha as refs and tags do.
+// describe describes the object of a sha as refs and tags do.
 func (r *Repository) describe(base, sha string) map[string]any {
 	kind := r.objects[sha].kind
 	return map[string]any{
@@ -117,7 +117,7 @@ func signature(login string, when time.Time) map[string]any {
 // stamp is a time as the REST API writes it.
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// object in JSON keeps keys sorted, so that the same state gives the same bytes.
+// marshal keeps a map's keys sorted, so that the same state gives the same bytes.
 func marshal(v any) []byte {
 	encoded, err := json.Marshal(v)
 	if err != nil {

@@ -46,15 +46,12 @@ var _ http.RoundTripper = transport{}
 
 // RoundTrip answers a request as a server does that is one network away.
 func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := req.Context().Err(); err != nil {
-		return nil, err
-	}
 	inner := req.Clone(req.Context())
 	if inner.Body == nil {
 		inner.Body = http.NoBody
 	}
 	defer inner.Body.Close()
-	inner.Host = req.URL.Host
+	inner.Host, inner.RequestURI = req.URL.Host, req.URL.RequestURI()
 	a, err := t.server.answer(inner)
 	if err != nil {
 		return nil, err
@@ -90,9 +87,10 @@ func hangUp(w http.ResponseWriter) {
 func (s *Server) answer(req *http.Request) (*answer, error) {
 	fault := s.fault(req)
 	if fault.Delay > 0 {
-		if err := s.clock.Sleep(req.Context(), fault.Delay); err != nil {
-			return nil, err
-		}
+		_ = s.clock.Sleep(req.Context(), fault.Delay) // the context is asked next
+	}
+	if err := req.Context().Err(); err != nil {
+		return nil, err // the caller has gone
 	}
 	if fault.Err != nil {
 		return nil, fault.Err

@@ -1,0 +1,130 @@
+package app
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// LayerAccess reads layer versions with a target's role.
+type LayerAccess interface {
+	CheckAccess(ctx context.Context, t release.Target, arns []string) error
+}
+
+// AccessCheck makes sure, before any function changes, that each target's role
+// can read the layer versions that its functions are going to use.
+type AccessCheck struct {
+	*Core
+	Layers LayerAccess
+}
+
+// Do checks in.Site.
+func (a *AccessCheck) Do(ctx context.Context, in Input) (any, error) {
+	scope, err := a.load(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.renew(ctx, in, scope.app.Name, in.Site); err != nil {
+		return nil, err
+	}
+	made, err := a.plan(ctx, scope.release, in.Site)
+	if err != nil {
+		return nil, err
+	}
+	target, err := scope.target(in.Site)
+	if err != nil {
+		return nil, err
+	}
+	var arns []string
+	for _, access := range made.Access {
+		if access.Site == in.Site && !slices.Contains(arns, access.Layer) {
+			arns = append(arns, access.Layer)
+		}
+	}
+	err = a.Layers.CheckAccess(ctx, target, arns)
+	switch {
+	case err == nil:
+		return Turn{Status: turnDone}, nil
+	case release.KindOf(err) == release.Transient:
+		return nil, err
+	}
+	return a.failTurn(ctx, in, in.Site.String(), err)
+}
+
+// AlarmWatch looks at alarms.
+type AlarmWatch interface {
+	// Watch is an error if an alarm is in ALARM, or was since a time.
+	Watch(ctx context.Context, t release.Target, alarms []string, since time.Time) error
+}
+
+// Shifting moves traffic and then watches the alarms while the release bakes.
+type Shifting struct {
+	*SiteWork
+	Alarms AlarmWatch
+}
+
+// Do works one turn of the shift, or of the bake.
+func (s *Shifting) Do(ctx context.Context, in Input) (any, error) {
+	if in.Phase == release.PhaseBake {
+		return s.bake(ctx, in)
+	}
+	return s.SiteWork.Do(ctx, in)
+}
+
+// baking is the ledger's note of when a site's bake began.
+type baking struct {
+	Began time.Time `json:"began"`
+}
+
+func (s *Shifting) bake(ctx context.Context, in Input) (any, error) {
+	turn, err := s.open(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	began, err := s.bakeBegan(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	if alarms := turn.alarms(); len(alarms) > 0 {
+		err := s.Alarms.Watch(ctx, turn.target, alarms, began)
+		if release.KindOf(err) == release.Transient {
+			return nil, err
+		}
+		if err != nil {
+			return s.failTurn(ctx, in, in.Site.String(), err)
+		}
+	}
+	left := began.Add(time.Duration(turn.plan.Bake)).Sub(s.Clock.Now())
+	if left <= 0 {
+		return Turn{Status: turnDone}, nil
+	}
+	wait := min(left, time.Duration(turn.plan.Poll))
+	return Turn{Status: turnWait, Seconds: int((wait + time.Second - 1).Seconds())}, nil
+}
+
+func (s *Shifting) bakeBegan(ctx context.Context, in Input) (time.Time, error) {
+	key := "bake/" + in.Site.String()
+	var note baking
+	found, err := s.Ledger.ReadNote(ctx, in.Release, key, &note)
+	if err != nil || found {
+		return note.Began, err
+	}
+	note.Began = s.Clock.Now()
+	return note.Began, s.Ledger.Note(ctx, in.Release, key, note)
+}
+
+// alarms are those of the functions that this release changes at the site.
+func (t *siteTurn) alarms() []string {
+	var alarms []string
+	for _, step := range t.steps(release.PhaseUpdate) {
+		spec, _ := t.scope.manifest.Function(step.Target) // the plan was made from it
+		for _, alarm := range spec.Alarms {
+			if !slices.Contains(alarms, alarm) {
+				alarms = append(alarms, alarm)
+			}
+		}
+	}
+	return alarms
+}

@@ -1,0 +1,123 @@
+package app
+
+import (
+	"context"
+
+	"github.com/tagboat/tagboat/internal/ghapi"
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// Registries knows the registry that is in force.
+type Registries interface {
+	// Current is the registry and the pinned object it was read from.
+	Current(ctx context.Context) (release.Registry, release.Pointer, error)
+}
+
+// Tags resolves tags at GitHub.
+type Tags interface {
+	ResolveTag(ctx context.Context, repositoryID int64, tag string) (ghapi.Tag, error)
+	OnAnyBranch(ctx context.Context, repositoryID int64, commit string, branches []string) (bool, error)
+}
+
+// Admission pins what a release is made from and refuses what the registry
+// forbids.
+type Admission struct {
+	*Core
+	Registries Registries
+	GitHub     Tags
+}
+
+// Do admits a release. Run again, it keeps what it pinned.
+func (a *Admission) Do(ctx context.Context, in Input) (any, error) {
+	rel, err := a.claim(ctx, in)
+	if err != nil {
+		return nil, named(err, errRefused)
+	}
+	if err := a.admit(ctx, rel); err != nil {
+		return nil, named(err, errRefused)
+	}
+	err = a.update(ctx, in, func(r *release.Release) error {
+		r.Registry, r.Source, r.State = rel.Registry, rel.Source, release.Running
+		return nil
+	})
+	return struct{}{}, err
+}
+
+// claim makes the execution the one that acts for the release, unless another is.
+func (a *Admission) claim(ctx context.Context, in Input) (*release.Release, error) {
+	rel, err := a.Ledger.Update(ctx, in.Release, "", func(r *release.Release) error {
+		if r.Execution == "" {
+			r.Execution = in.Execution
+		}
+		return mayAct(r, in.Execution)
+	})
+	return &rel, err
+}
+
+func (a *Admission) admit(ctx context.Context, rel *release.Release) error {
+	if rel.Registry == (release.Pointer{}) {
+		_, pointer, err := a.Registries.Current(ctx)
+		if err != nil {
+			return err
+		}
+		rel.Registry = pointer
+	}
+	registry, app, err := a.registry(ctx, rel)
+	if err != nil {
+		return err
+	}
+	if rel.Source.IsTag() {
+		if err := a.pinCommit(ctx, rel, app); err != nil {
+			return err
+		}
+	}
+	return refuseOlder(ctx, a.Core, rel, registry.AppEnvironments(app))
+}
+
+// pinCommit peels the tag. A tag that an earlier attempt saw at another commit
+// has moved: what was reviewed as that version is not what it names now.
+func (a *Admission) pinCommit(ctx context.Context, rel *release.Release, app release.App) error {
+	if app.Repository.ID != rel.Source.RepositoryID {
+		return release.Errorf(release.Denied, "app %q is released from repository %d (%s), not from %d (%s)",
+			app.Name, app.Repository.ID, app.Repository.Name, rel.Source.RepositoryID, rel.Source.Repository)
+	}
+	tag, err := a.GitHub.ResolveTag(ctx, rel.Source.RepositoryID, rel.Source.Tag)
+	if err != nil {
+		return err
+	}
+	if pinned := rel.Source.Commit; pinned != "" && pinned != tag.Commit {
+		return release.Errorf(release.Denied, "tag %q of %s moved: it was at commit %.12s and is at %.12s now",
+			rel.Source.Tag, rel.Source.Repository, pinned, tag.Commit).
+			WithRemedy("Tags of released versions stay where they are: push a new tag.")
+	}
+	rel.Source.Commit = tag.Commit
+	if len(app.Branches) == 0 {
+		return nil
+	}
+	on, err := a.GitHub.OnAnyBranch(ctx, rel.Source.RepositoryID, tag.Commit, app.Branches)
+	if err == nil && !on {
+		err = release.Errorf(release.Denied, "commit %.12s of tag %q is on none of the branches %q of app %q",
+			tag.Commit, rel.Source.Tag, app.Branches, app.Name).
+			WithRemedy("Merge it first, or change branches in the registry.")
+	}
+	return err
+}
+
+// refuseOlder refuses a version that is older than what is live in one of the
+// environments, unless forced.
+func refuseOlder(ctx context.Context, c *Core, rel *release.Release, envs []release.Environment) error {
+	if rel.Request.Force {
+		return nil
+	}
+	for _, env := range envs {
+		live, err := c.Ledger.LiveVersion(ctx, rel.App, env.Name)
+		if err != nil {
+			return err
+		}
+		if live != "" && release.Older(rel.Version, live) {
+			return release.Errorf(release.Denied, "version %s of app %q is older than %s, which is live in %s", rel.Version, rel.App, live, env.Name).
+				WithRemedy("Release a newer version, or go back on purpose with: tagboat release --app %s --version %s --force", rel.App, rel.Version)
+		}
+	}
+	return nil
+}

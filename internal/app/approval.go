@@ -1,0 +1,98 @@
+package app
+
+import (
+	"context"
+
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// Asking puts a plan before a person.
+type Asking struct{ *Core }
+
+// Do records the question and the token that the answer resumes. A retry
+// replaces the token.
+func (a *Asking) Do(ctx context.Context, in Input) (any, error) {
+	rel, err := a.begin(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	progress, ok := rel.Environment(in.Environment)
+	if !ok {
+		return nil, release.Errorf(release.Internal, "release %q has no environment %q", rel.ID, in.Environment)
+	}
+	fingerprint, err := a.fingerprint(ctx, rel, *progress)
+	if err != nil {
+		return nil, err
+	}
+	return struct{}{}, a.update(ctx, in, func(rel *release.Release) error {
+		progress, _ := rel.Environment(in.Environment) // found above
+		progress.Approval = &release.Approval{Fingerprint: fingerprint, Asked: a.Clock.Now(), Token: in.Token}
+		rel.State = release.WaitingApproval
+		return nil
+	})
+}
+
+// fingerprint is that of the newest plan for the environment: the one made
+// under the lease, or the whole release's.
+func (a *Asking) fingerprint(ctx context.Context, rel *release.Release, progress release.Progress) (string, error) {
+	site := release.Site{Environment: progress.Name}
+	if progress.Plan == (release.Pointer{}) {
+		site = release.Site{Environment: release.ToolsEnvironment}
+	}
+	plan, err := a.plan(ctx, rel, site)
+	if err != nil {
+		return "", err
+	}
+	return plan.Fingerprint(progress.Name), nil
+}
+
+// Approvals takes the answers.
+type Approvals struct {
+	*Core
+	Tokens Tokens
+}
+
+// Answer approves or rejects what a release asks. The sender of a release
+// cannot approve it.
+func (a *Approvals) Answer(ctx context.Context, id, by string, approve bool) (release.Release, error) {
+	if by == "" {
+		return release.Release{}, release.Errorf(release.Invalid, "approval of release %q: nobody is named as the approver", id).
+			WithRemedy(`Say who approves: {"by": "<name>"}.`)
+	}
+	var token string
+	rel, err := a.Ledger.Update(ctx, id, "", func(rel *release.Release) error {
+		approval := waitingFor(rel)
+		if approval == nil {
+			return release.Errorf(release.Conflict, "release %q is %s, not waiting for an approval", id, rel.State)
+		}
+		if approve && by == rel.Request.Actor {
+			return release.Errorf(release.Denied, "release %q was sent by %q, who cannot approve it", id, by).
+				WithRemedy("Ask somebody else.")
+		}
+		approval.Approved, approval.Rejected, approval.By, approval.Answered = approve, !approve, by, a.Clock.Now()
+		token = approval.Token
+		return nil
+	})
+	if err != nil {
+		return rel, err
+	}
+	if approve {
+		return rel, a.Tokens.Succeed(ctx, token)
+	}
+	return rel, a.Tokens.Fail(ctx, token, errRejected, "rejected by "+by)
+}
+
+// waitingFor is the question that a release waits for, if any. An answer that
+// was recorded but not delivered may be given again.
+func waitingFor(rel *release.Release) *release.Approval {
+	if rel.State != release.WaitingApproval {
+		return nil
+	}
+	for i := range rel.Environments {
+		p := &rel.Environments[i]
+		if p.Approval != nil && (p.State == release.EnvironmentPending || p.State == release.EnvironmentOpen) {
+			return p.Approval
+		}
+	}
+	return nil
+}

@@ -1,0 +1,259 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/tagboat/tagboat/internal/ledger"
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// Executions starts executions of the state machine and tells whether they run.
+type Executions interface {
+	// Start is durable when it returns. ErrExecutionExists: there is, or was, one of that name.
+	Start(ctx context.Context, name string, input json.RawMessage) error
+	// Running tells whether the execution has not ended; one that is not known does not run.
+	Running(ctx context.Context, name string) (bool, error)
+}
+
+// ErrExecutionExists is returned by [Executions.Start].
+var ErrExecutionExists = errors.New("the execution exists")
+
+// startInput is the input of an execution: everything else is in the ledger.
+type startInput struct {
+	Release string `json:"release"`
+	Recover bool   `json:"recover,omitempty"`
+}
+
+func start(ctx context.Context, executions Executions, name string, input startInput) error {
+	text, err := json.Marshal(input)
+	if err != nil {
+		return fmt.Errorf("input of execution %q: %w", name, err)
+	}
+	err = executions.Start(ctx, name, text)
+	if errors.Is(err, ErrExecutionExists) {
+		return nil // an earlier try, whose answer was lost, or the event's duplicate
+	}
+	return err
+}
+
+// Intake turns requests into releases, each exactly once. The ledger's record is
+// the durable write; an execution that could not be started then is started by
+// the event's redelivery or by the sweep.
+type Intake struct {
+	Ledger     *ledger.Ledger
+	Executions Executions
+	Log        *slog.Logger
+}
+
+// Accept starts a release for each request that is new, and answers the event.
+func (i *Intake) Accept(ctx context.Context, requests []release.Request) release.Answer {
+	var answers []release.Answer
+	for _, request := range requests {
+		answer, err := i.accept(ctx, request)
+		if err != nil {
+			i.Log.ErrorContext(ctx, "a request could not be recorded", "app", request.App, "delivery", request.Delivery, "error", err)
+			return release.Busy(release.CodeOverloaded, "The request could not be recorded; send it again.")
+		}
+		answers = append(answers, answer)
+	}
+	return merge(answers)
+}
+
+// merge answers for several apps at once: what started counts most.
+func merge(answers []release.Answer) release.Answer {
+	var merged release.Answer
+	rank := map[release.AnswerStatus]int{
+		release.AnswerStarted: 3, release.AnswerRejected: 2, release.AnswerDuplicate: 1,
+	}
+	var ids []string
+	for _, answer := range answers {
+		ids = append(ids, answer.Releases...)
+		if rank[answer.Status] > rank[merged.Status] {
+			merged = answer
+		}
+	}
+	merged.Releases = ids
+	return merged
+}
+
+func (i *Intake) accept(ctx context.Context, request release.Request) (release.Answer, error) {
+	if !request.Source.IsTag() {
+		if answer, refused, err := i.claim(ctx, request); refused || err != nil {
+			return answer, err
+		}
+	}
+	rel, created, err := i.Ledger.Create(ctx, request)
+	if err != nil {
+		return release.Answer{}, err
+	}
+	if !created && moved(request, rel) {
+		answer := release.RejectedAnswer(release.CodeTagMoved, fmt.Sprintf(
+			"Tag %q was released as %s already and points elsewhere now; push a new tag.", request.Source.Tag, rel.ID))
+		answer.Releases = []string{rel.ID}
+		return answer, nil
+	}
+	if rel.State == release.Received {
+		if err := start(ctx, i.Executions, rel.ID, startInput{Release: rel.ID}); err != nil {
+			return release.Answer{}, err
+		}
+	}
+	if !created {
+		return duplicate(rel.ID), nil
+	}
+	return release.Answer{
+		Status: release.AnswerStarted, Code: release.CodeStarted, Releases: []string{rel.ID},
+		Reason: fmt.Sprintf("Release %s of %s %s started.", rel.ID, rel.App, rel.Version),
+	}, nil
+}
+
+func duplicate(id string) release.Answer {
+	return release.Answer{
+		Status: release.AnswerDuplicate, Code: release.CodeDuplicate, Releases: []string{id},
+		Reason: fmt.Sprintf("This is release %s, which exists already.", id),
+	}
+}
+
+func moved(request release.Request, rel release.Release) bool {
+	if !request.Source.IsTag() || request.Attempt != 1 {
+		return false
+	}
+	commit := request.Source.Commit
+	return request.Moved || commit != "" && rel.Source.Commit != "" && commit != rel.Source.Commit
+}
+
+// claim makes the object the one that the version of the app comes from. The
+// same bytes again are a duplicate; other bytes are refused.
+func (i *Intake) claim(ctx context.Context, request release.Request) (release.Answer, bool, error) {
+	if request.Attempt != 1 || request.DryRun {
+		return release.Answer{}, false, nil
+	}
+	existing, claimed, err := i.Ledger.Claim(ctx, request.App, request.Version, request.Source)
+	if err != nil || claimed || existing.VersionID == request.Source.VersionID {
+		return release.Answer{}, false, err
+	}
+	first := request
+	first.Source = existing
+	if existing.Key == request.Source.Key && existing.ETag == request.Source.ETag {
+		return duplicate(first.ID()), true, nil
+	}
+	answer := release.RejectedAnswer(release.CodeVersionExists, fmt.Sprintf(
+		"Version %s of %s was uploaded already as %s; upload other bytes as another version.", request.Version, request.App, existing))
+	answer.Releases = []string{first.ID()}
+	return answer, true, nil
+}
+
+// Order is a release that a person asks for.
+type Order struct {
+	App string `json:"app"`
+	// Tag is set, or Version for an upload.
+	Tag     string `json:"tag,omitempty"`
+	Version string `json:"version,omitempty"`
+	// Retry makes the next attempt of a release that failed.
+	Retry  bool `json:"retry,omitempty"`
+	Force  bool `json:"force,omitempty"`
+	DryRun bool `json:"dry_run,omitempty"`
+	// By is who asks.
+	By string `json:"by,omitempty"`
+}
+
+// Uploads finds uploaded objects.
+type Uploads interface {
+	// Head is the newest version of an object, as a source.
+	Head(ctx context.Context, key string) (release.Source, error)
+}
+
+// Orders takes releases that people ask for.
+type Orders struct {
+	*Intake
+	Registries Registries
+	Uploads    Uploads
+}
+
+// Place starts what is asked for, or says what is wrong with it.
+func (o *Orders) Place(ctx context.Context, order Order) (release.Answer, error) {
+	request, err := o.request(ctx, order)
+	if err != nil {
+		return release.Answer{}, err
+	}
+	if order.Retry || order.DryRun {
+		last, found, err := o.Ledger.LastAttempt(ctx, request)
+		if err != nil {
+			return release.Answer{}, err
+		}
+		if err := mayRetry(order, last, found); err != nil {
+			return release.Answer{}, err
+		}
+		if found {
+			request.Attempt = last.Attempt + 1
+		}
+		if order.Retry {
+			request.Source.Commit = last.Source.Commit // a tag that moved since is refused by admission
+		}
+	}
+	return o.Accept(ctx, []release.Request{request}), nil
+}
+
+func mayRetry(order Order, last release.Release, found bool) error {
+	switch {
+	case order.DryRun:
+		return nil
+	case !found:
+		return release.Errorf(release.Invalid, "nothing to retry: app %q was never released from %s", order.App, order.what()).
+			WithRemedy("Leave --retry out.")
+	case !last.State.Ended():
+		return release.Errorf(release.Conflict, "release %q is still %s", last.ID, last.State).
+			WithRemedy("Wait for its end, or look at it with: tagboat show %s", last.ID)
+	case last.State == release.Succeeded && !order.Force:
+		return release.Errorf(release.Invalid, "release %q succeeded: there is nothing to retry", last.ID).
+			WithRemedy("Add --force to release it once more.")
+	}
+	return nil
+}
+
+func (o Order) what() string {
+	if o.Tag != "" {
+		return fmt.Sprintf("tag %q", o.Tag)
+	}
+	return fmt.Sprintf("version %q", o.Version)
+}
+
+func (o *Orders) request(ctx context.Context, order Order) (release.Request, error) {
+	registry, _, err := o.Registries.Current(ctx)
+	if err != nil {
+		return release.Request{}, err
+	}
+	app, ok := registry.App(order.App)
+	if !ok {
+		return release.Request{}, release.Errorf(release.Invalid, "app %q is not in the registry; it has %s", order.App, appNames(registry))
+	}
+	request := release.Request{
+		App: app.Name, Version: order.Version, Trigger: release.TriggeredByHand, Actor: order.By,
+		Attempt: 1, Force: order.Force, DryRun: order.DryRun,
+	}
+	if (order.Tag == "") == (order.Version == "") {
+		return request, release.Errorf(release.Invalid, "release of app %q: want either a tag or the version of an upload, got tag %q and version %q",
+			app.Name, order.Tag, order.Version)
+	}
+	if order.Tag == "" {
+		request.Source, err = o.Uploads.Head(ctx, "artifacts/"+app.Name+"/"+order.Version+"/"+release.DefaultManifest)
+		return request, err
+	}
+	request.Source = release.Source{RepositoryID: app.Repository.ID, Repository: app.Repository.Name, Tag: order.Tag}
+	if request.Version, ok = app.Version(order.Tag); !ok {
+		return request, release.Errorf(release.Invalid, "tag %q is not one of app %q: want %q", order.Tag, app.Name, app.Tags)
+	}
+	return request, nil
+}
+
+func appNames(registry release.Registry) string {
+	names := make([]string, len(registry.Apps))
+	for i, app := range registry.Apps {
+		names[i] = fmt.Sprintf("%q", app.Name)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,112 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/tagboat/tagboat/internal/asl"
+	"github.com/tagboat/tagboat/internal/release"
+	"github.com/tagboat/tagboat/statemachine"
+)
+
+// Tasks are all tasks of the state machine, by the names that its ${<Name>Function} stand for.
+func (p *Parts) Tasks() map[string]Task {
+	return map[string]Task{
+		"Admit": p.Admit(), "Manifest": p.ReadManifest(), "Stage": p.Stage(), "Snapshot": p.Snapshot(), "Plan": p.Plan(),
+		"Publish": p.Publish(), "Share": p.Share(), "Access": p.Access(), "Update": p.Update(), "Shift": p.Shift(),
+		"RollBack": p.RollBack(), "Approval": p.Approval(), "Lease": p.Lease(), "Tally": p.Tally(),
+		"Conclude": p.Conclude(), "Report": p.Report(),
+	}
+}
+
+// Local runs releases on the embedded engine.
+type Local struct {
+	*Parts
+	Engine *asl.Engine
+}
+
+// LocalOptions are what the engine needs besides the parts.
+type LocalOptions struct {
+	// Store keeps the executions.
+	Store asl.Store
+	// Seed decides the engine's randomness; 0 takes the system's.
+	Seed uint64
+	// OnEdge is told each edge of the state machine that is taken.
+	OnEdge func(asl.Edge)
+}
+
+// NewLocal makes an engine for the state machine and wires the parts to it:
+// Tokens and Executions are the engine's.
+func NewLocal(parts *Parts, options LocalOptions) (*Local, error) {
+	local := &Local{Parts: parts}
+	parts.Tokens, parts.Executions = localTokens{local}, localExecutions{local}
+	tasks := parts.Tasks()
+	names := map[string]string{}
+	for name := range tasks {
+		names[name+"Function"] = name
+	}
+	machine, err := asl.Load(statemachine.Definition, names)
+	if err != nil {
+		return nil, err
+	}
+	local.Engine, err = asl.New(asl.Config{
+		Machine: machine,
+		Clock:   parts.Clock, Store: options.Store, Logger: parts.Log, Seed: options.Seed, OnEdge: options.OnEdge,
+		OnEnd: local.ended,
+		Invoke: func(ctx context.Context, function string, payload json.RawMessage) (json.RawMessage, error) {
+			task, ok := tasks[function]
+			if !ok {
+				return nil, release.Errorf(release.Internal, "the state machine calls %q, which is no task", function)
+			}
+			return task.Run(ctx, payload)
+		},
+	})
+	return local, err
+}
+
+// ended takes up a release whose execution ended without saying how.
+func (l *Local) ended(e asl.Execution) {
+	if err := l.Recovery().Ended(context.Background(), e.Name); err != nil {
+		l.Log.Error("the end of an execution could not be handled; the sweep tries again", "execution", e.Name, "error", err)
+	}
+}
+
+// localTokens resumes executions of the embedded engine.
+type localTokens struct{ local *Local }
+
+func (t localTokens) Succeed(ctx context.Context, token string) error {
+	return tokenError(t.local.Engine.SendTaskSuccess(ctx, token, json.RawMessage("{}")))
+}
+
+func (t localTokens) Fail(ctx context.Context, token, name, cause string) error {
+	return tokenError(t.local.Engine.SendTaskFailure(ctx, token, name, cause))
+}
+
+func tokenError(err error) error {
+	if errors.Is(err, asl.ErrTaskTimedOut) || errors.Is(err, asl.ErrInvalidToken) {
+		return fmt.Errorf("%w: %w", ErrTokenGone, err)
+	}
+	return err
+}
+
+// localExecutions starts executions of the embedded engine.
+type localExecutions struct{ local *Local }
+
+func (e localExecutions) Start(ctx context.Context, name string, input json.RawMessage) error {
+	err := e.local.Engine.Start(ctx, name, input)
+	if errors.Is(err, asl.ErrExecutionExists) {
+		return fmt.Errorf("%w: %w", ErrExecutionExists, err)
+	}
+	return err
+}
+
+func (e localExecutions) Running(ctx context.Context, name string) (bool, error) {
+	execution, err := e.local.Engine.Execution(ctx, name)
+	if errors.Is(err, asl.ErrExecutionNotFound) {
+		return false, nil
+	}
+	return err == nil && !execution.Status.Ended(), err
+}
+

@@ -1,0 +1,207 @@
+package app
+
+import (
+	"context"
+
+	"github.com/tagboat/tagboat/internal/plan"
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// Planning makes the plan of the whole release, and later of each environment.
+type Planning struct{ *Core }
+
+// planned is the answer for the whole release: what the state machine walks through.
+type planned struct {
+	Release      string            `json:"release"`
+	DryRun       bool              `json:"dry_run"`
+	Publish      []release.Site    `json:"publish"`
+	Share        []release.Site    `json:"share"`
+	Environments []environmentTurn `json:"environments"`
+	Count        int               `json:"count"`
+}
+
+// environmentTurn is one environment as the state machine knows it.
+type environmentTurn struct {
+	Name     string         `json:"name"`
+	Approval bool           `json:"approval"`
+	Sites    []release.Site `json:"sites"`
+}
+
+// replanned is the answer for one environment.
+type replanned struct {
+	Decision string `json:"decision"`
+}
+
+// The values of [replanned.Decision].
+const (
+	decisionApply    = "apply"
+	decisionNothing  = "nothing"
+	decisionAskAgain = "ask_again"
+)
+
+// Do plans the whole release, or in.Environment.
+func (p *Planning) Do(ctx context.Context, in Input) (any, error) {
+	scope, err := p.load(ctx, in)
+	if err != nil {
+		return nil, named(err, errRefused)
+	}
+	if in.Environment != "" {
+		out, err := p.environment(ctx, in, scope)
+		return out, named(err, errRefused)
+	}
+	out, err := p.whole(ctx, in, scope)
+	return out, named(err, errRefused)
+}
+
+func (p *Planning) whole(ctx context.Context, in Input, scope *scope) (planned, error) {
+	input, err := p.input(ctx, scope, plan.SnapshotSites(scope.registry, scope.app, scope.manifest))
+	if err != nil {
+		return planned{}, err
+	}
+	whole, err := plan.Whole(input)
+	if err != nil {
+		return planned{}, err
+	}
+	pointer, err := p.Documents.Put(ctx, "releases/"+in.Release+"/plan.json", whole)
+	if err != nil {
+		return planned{}, err
+	}
+	out := planned{
+		Release: in.Release, DryRun: scope.release.Request.DryRun,
+		Publish: whole.Sites(release.PhasePublish), Share: whole.Sites(release.PhaseShare),
+		Environments: []environmentTurn{},
+	}
+	progress := []release.Progress{}
+	for _, env := range scope.registry.AppEnvironments(scope.app) {
+		out.Environments = append(out.Environments, environmentTurn{env.Name, env.NeedsApproval(), scope.sites(env.Name)})
+		progress = append(progress, release.Progress{Name: env.Name, State: release.EnvironmentPending})
+	}
+	out.Count = len(out.Environments)
+	return out, p.update(ctx, in, func(r *release.Release) error {
+		r.Plan = pointer
+		if len(r.Environments) == 0 { // a retry keeps what is recorded
+			r.Environments = progress
+		}
+		return nil
+	})
+}
+
+// input reads the artifacts and the snapshots of sites.
+func (p *Planning) input(ctx context.Context, scope *scope, sites []release.Site) (plan.Input, error) {
+	artifacts, err := p.Ledger.Artifacts(ctx, scope.release.ID)
+	if err != nil {
+		return plan.Input{}, err
+	}
+	input := scope.planInput(artifacts, p.Clock.Now())
+	input.Snapshots, err = p.snapshots(ctx, scope.release.ID, sites)
+	return input, err
+}
+
+// environment plans under the lease. From the moment the plan is recorded as
+// the open environment's, a recovery rolls back by it.
+func (p *Planning) environment(ctx context.Context, in Input, scope *scope) (replanned, error) {
+	env, ok := scope.registry.Environment(in.Environment)
+	if !ok {
+		return replanned{}, release.Errorf(release.Internal, "environment %q is not in the registry that the release pinned", in.Environment)
+	}
+	if err := p.renew(ctx, in, scope.app.Name, release.Site{Environment: env.Name}); err != nil {
+		return replanned{}, err
+	}
+	if progress, ok := scope.release.Environment(env.Name); ok && progress.State == release.EnvironmentOpen {
+		return p.again(ctx, scope, env)
+	}
+	if err := refuseOlder(ctx, p.Core, scope.release, []release.Environment{env}); err != nil {
+		return replanned{}, err
+	}
+	made, err := p.makeEnvironment(ctx, scope, env)
+	if err != nil {
+		return replanned{}, err
+	}
+	pointer, err := p.Documents.Put(ctx, "releases/"+in.Release+"/plan-"+env.Name+".json", made)
+	if err != nil {
+		return replanned{}, err
+	}
+	var decision string
+	err = p.update(ctx, in, func(r *release.Release) error {
+		progress, _ := r.Environment(env.Name) // recorded by the whole plan
+		progress.Plan = pointer
+		decision = decide(made, env, progress.Approval)
+		if decision != decisionAskAgain {
+			progress.State = release.EnvironmentOpen
+		}
+		return nil
+	})
+	return replanned{decision}, err
+}
+
+// again answers as before when the task is run again: the plan was recorded,
+// and since then the world may have been changed by it.
+func (p *Planning) again(ctx context.Context, scope *scope, env release.Environment) (replanned, error) {
+	made, err := p.plan(ctx, scope.release, release.Site{Environment: env.Name})
+	if err != nil {
+		return replanned{}, err
+	}
+	progress, _ := scope.release.Environment(env.Name) // it is open
+	return replanned{decide(made, env, progress.Approval)}, nil
+}
+
+func decide(made *release.Plan, env release.Environment, approval *release.Approval) string {
+	approved := approval != nil && approval.Approved && approval.Fingerprint == made.Fingerprint(env.Name)
+	switch {
+	case env.NeedsApproval() && !approved:
+		return decisionAskAgain
+	case made.Changes() == 0:
+		return decisionNothing
+	}
+	return decisionApply
+}
+
+// makeEnvironment plans with the fresh snapshots of the environment and with
+// the layer versions that the release has published since the whole plan.
+func (p *Planning) makeEnvironment(ctx context.Context, scope *scope, env release.Environment) (*release.Plan, error) {
+	input, err := p.input(ctx, scope, append(scope.sites(env.Name), scope.sites(release.ToolsEnvironment)...))
+	if err != nil {
+		return nil, err
+	}
+	if err := p.addPublished(ctx, scope.release, input.Snapshots); err != nil {
+		return nil, err
+	}
+	return plan.Environment(input, env.Name)
+}
+
+// addPublished brings the tools account's snapshots up to date with what the
+// release's own steps published.
+func (p *Planning) addPublished(ctx context.Context, rel *release.Release, snapshots map[release.Site]release.Snapshot) error {
+	whole, err := p.plan(ctx, rel, release.Site{Environment: release.ToolsEnvironment})
+	if err != nil {
+		return err
+	}
+	results, err := p.Ledger.Results(ctx, rel.ID)
+	if err != nil {
+		return err
+	}
+	for _, step := range whole.Steps {
+		arn := results[step.ID].LayerVersion
+		snapshot, looked := snapshots[step.Site]
+		if step.Kind != release.PublishLayer || arn == "" || !looked {
+			continue
+		}
+		if snapshot.Layers == nil {
+			snapshot.Layers = map[string]release.LayerState{}
+		}
+		snapshot.Layers[step.Layer.Digest] = release.LayerState{ARN: arn, Digest: step.Layer.Digest}
+		snapshots[step.Site] = snapshot
+	}
+	return nil
+}
+
+// sites are those of one environment, or of the tools account.
+func (s *scope) sites(environment string) []release.Site {
+	sites := []release.Site{}
+	for _, site := range plan.SnapshotSites(s.registry, s.app, s.manifest) {
+		if site.Environment == environment {
+			sites = append(sites, site)
+		}
+	}
+	return sites
+}

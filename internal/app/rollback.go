@@ -1,0 +1,65 @@
+package app
+
+import (
+	"context"
+	"slices"
+
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// RollingBack undoes what a release changed in the environment it holds.
+type RollingBack struct{ *SiteWork }
+
+// rollBackPlan is the answer to "prepare": where something is to be undone.
+type rollBackPlan struct {
+	Sites []release.Site `json:"sites"`
+}
+
+// Do prepares the rollback, or works one turn of it at a site.
+func (r *RollingBack) Do(ctx context.Context, in Input) (any, error) {
+	if in.Do == "prepare" {
+		return r.prepare(ctx, in)
+	}
+	turn, err := r.open(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	turn.undo = true
+	// Traffic goes back first: the old version serves again while the rest is restored.
+	answer, err := turn.work(ctx, turn.steps(release.PhaseShift))
+	if err != nil || answer != (Turn{Status: turnDone}) {
+		return answer, err
+	}
+	return turn.work(ctx, turn.steps(release.PhaseUpdate))
+}
+
+// prepare records why the release failed and finds the sites it touched.
+func (r *RollingBack) prepare(ctx context.Context, in Input) (rollBackPlan, error) {
+	out := rollBackPlan{Sites: []release.Site{}}
+	rel, err := r.begin(ctx, in)
+	if err != nil {
+		return out, err
+	}
+	open, held := rel.Open()
+	if !held {
+		return out, nil
+	}
+	results, err := r.Ledger.Results(ctx, in.Release)
+	if err != nil {
+		return out, err
+	}
+	plan, err := r.plan(ctx, rel, release.Site{Environment: open.Name})
+	if err != nil {
+		return out, err
+	}
+	for _, step := range plan.Steps {
+		if results[step.ID].Touched && !slices.Contains(out.Sites, step.Site) {
+			out.Sites = append(out.Sites, step.Site)
+		}
+	}
+	return out, r.update(ctx, in, func(rel *release.Release) error {
+		rel.State = release.RollingBack
+		record(rel, in.Error)
+		return nil
+	})
+}

@@ -1,0 +1,173 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tagboat/tagboat/internal/clock"
+	"github.com/tagboat/tagboat/internal/plan"
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// snapshotFresh is how long a snapshot stands for the world, if no other
+// release of the app reached the environment since. Whatever somebody changes
+// by hand in between is seen by the steps themselves, which look before they write.
+const snapshotFresh = 2 * time.Minute
+
+// FunctionReader looks at functions.
+type FunctionReader interface {
+	Snapshot(ctx context.Context, t release.Target, wants []release.Want) (map[string]release.FunctionState, error)
+}
+
+// LayerReader looks at published layer versions.
+type LayerReader interface {
+	Snapshot(ctx context.Context, t release.Target, looks []plan.LayerLook) (map[string]release.LayerState, error)
+}
+
+// Snapshots looks at one site and stores what it found.
+type Snapshots struct {
+	*Core
+	Functions FunctionReader
+	Layers    LayerReader
+}
+
+// taken is the ledger's note of a site's newest snapshot.
+type taken struct {
+	Pointer release.Pointer `json:"pointer"`
+	At      time.Time       `json:"at"`
+}
+
+func snapshotKey(site release.Site) string { return "snapshot/" + site.String() }
+
+// Do takes the snapshot of in.Site.
+func (s *Snapshots) Do(ctx context.Context, in Input) (any, error) {
+	scope, err := s.load(ctx, in)
+	if err != nil {
+		return nil, named(err, errRefused)
+	}
+	fresh, err := s.fresh(ctx, in, scope)
+	if err != nil || fresh {
+		return Turn{Status: turnDone}, err
+	}
+	snapshot, err := s.take(ctx, in, scope)
+	if err != nil {
+		if release.KindOf(err) == release.Transient {
+			return nil, named(err, errRefused)
+		}
+		return s.failTurn(ctx, in, in.Site.String(), err)
+	}
+	return Turn{Status: turnDone}, s.store(ctx, in, snapshot)
+}
+
+// fresh tells whether the release's earlier snapshot still stands.
+func (s *Snapshots) fresh(ctx context.Context, in Input, scope *scope) (bool, error) {
+	var last taken
+	found, err := s.Ledger.ReadNote(ctx, in.Release, snapshotKey(in.Site), &last)
+	if err != nil || !found || s.Clock.Now().Sub(last.At) > snapshotFresh {
+		return false, err
+	}
+	live, err := s.Ledger.Live(ctx, scope.app.Name, in.Site.Environment)
+	for _, l := range live {
+		if !l.Since.Before(last.At) {
+			return false, err
+		}
+	}
+	return err == nil, err
+}
+
+func (s *Snapshots) take(ctx context.Context, in Input, scope *scope) (release.Snapshot, error) {
+	snapshot := release.Snapshot{Site: in.Site, Taken: s.Clock.Now()}
+	target, err := scope.target(in.Site)
+	if err != nil {
+		return snapshot, err
+	}
+	looks, err := s.looks(ctx, in, scope)
+	if err != nil {
+		return snapshot, err
+	}
+	if in.Site.InTools() {
+		snapshot.Layers, err = s.Layers.Snapshot(ctx, target, looks.Layers)
+		return snapshot, err
+	}
+	snapshot.Functions, err = s.Functions.Snapshot(ctx, target, looks.Functions)
+	return snapshot, err
+}
+
+// looks are what there is to look at in the site. Which of the release's layers
+// are published already is known from the ledger: then an unchanged function is
+// recognised without reading its $LATEST.
+func (s *Snapshots) looks(ctx context.Context, in Input, scope *scope) (plan.Looks, error) {
+	artifacts, err := s.Ledger.Artifacts(ctx, in.Release)
+	if err != nil {
+		return plan.Looks{}, err
+	}
+	input := scope.planInput(artifacts, s.Clock.Now())
+	published := map[string]string{}
+	tools := release.Site{Environment: release.ToolsEnvironment, Account: scope.registry.Tools.Account, Region: in.Site.Region}
+	layers, err := plan.Wants(input, nil, tools)
+	if err != nil {
+		return layers, err
+	}
+	for _, look := range layers.Layers {
+		arn, known, err := s.Ledger.LayerVersion(ctx, look.Name, in.Site.Region, look.Digest)
+		if err != nil {
+			return layers, err
+		}
+		if known {
+			published[release.LayerKey(in.Site.Region, release.LayerRef(look.Name, look.Digest))] = arn
+		}
+	}
+	return plan.Wants(input, published, in.Site)
+}
+
+func (s *Snapshots) store(ctx context.Context, in Input, snapshot release.Snapshot) error {
+	key := fmt.Sprintf("releases/%s/snapshots/%s.json", in.Release, strings.ReplaceAll(in.Site.String(), "/", "-"))
+	pointer, err := s.Documents.Put(ctx, key, snapshot)
+	if err != nil {
+		return err
+	}
+	return s.Ledger.Note(ctx, in.Release, snapshotKey(in.Site), taken{pointer, snapshot.Taken})
+}
+
+// planInput is what a plan is made from, without the snapshots.
+func (s *scope) planInput(artifacts map[string]release.Artifact, now time.Time) plan.Input {
+	return plan.Input{
+		Release: s.release, Registry: s.registry, App: s.app, Manifest: s.manifest,
+		Artifacts: artifacts, Now: now,
+	}
+}
+
+// snapshots reads the newest snapshots of sites.
+func (c *Core) snapshots(ctx context.Context, id string, sites []release.Site) (map[release.Site]release.Snapshot, error) {
+	found := make([]release.Snapshot, len(sites))
+	errs := make([]error, len(sites))
+	clock.Each(c.Clock, len(sites), readConcurrency, func(i int) {
+		found[i], errs[i] = c.snapshot(ctx, id, sites[i])
+	})
+	snapshots := make(map[release.Site]release.Snapshot, len(sites))
+	for i, site := range sites {
+		if errs[i] != nil {
+			return nil, errs[i]
+		}
+		snapshots[site] = found[i]
+	}
+	return snapshots, nil
+}
+
+// readConcurrency is how many documents are read at once.
+const readConcurrency = 8
+
+func (c *Core) snapshot(ctx context.Context, id string, site release.Site) (release.Snapshot, error) {
+	var last taken
+	var snapshot release.Snapshot
+	found, err := c.Ledger.ReadNote(ctx, id, snapshotKey(site), &last)
+	if err != nil {
+		return snapshot, err
+	}
+	if !found {
+		return snapshot, release.Errorf(release.Internal, "release %q has no snapshot of %s", id, site)
+	}
+	return snapshot, c.Documents.Get(ctx, last.Pointer, &snapshot)
+}

@@ -1,0 +1,168 @@
+package app
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/tagboat/tagboat/internal/artifact"
+	"github.com/tagboat/tagboat/internal/config"
+	"github.com/tagboat/tagboat/internal/plan"
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// Manifests fetches the manifest of a release at its source.
+type Manifests interface {
+	Manifest(ctx context.Context, rel *release.Release, app release.App) (artifact.Manifest, error)
+}
+
+// ManifestReading fetches and checks the manifest, and says what is to be
+// staged and looked at.
+type ManifestReading struct {
+	*Core
+	Source Manifests
+}
+
+// manifestRead is the task's answer.
+type manifestRead struct {
+	Artifacts []string       `json:"artifacts"`
+	Sites     []release.Site `json:"sites"`
+}
+
+// Do reads the manifest.
+func (m *ManifestReading) Do(ctx context.Context, in Input) (any, error) {
+	out, err := m.read(ctx, in)
+	return out, named(err, errRefused)
+}
+
+func (m *ManifestReading) read(ctx context.Context, in Input) (manifestRead, error) {
+	rel, err := m.begin(ctx, in)
+	if err != nil {
+		return manifestRead{}, err
+	}
+	registry, app, err := m.registry(ctx, rel)
+	if err != nil {
+		return manifestRead{}, err
+	}
+	found, err := m.Source.Manifest(ctx, rel, app)
+	if err != nil {
+		return manifestRead{}, err
+	}
+	manifest, err := config.ParseManifestFor(found.Name, found.Text, registry, app)
+	if err == nil && rel.Request.Artifact != "" {
+		manifest, err = artifact.OnlyDropped(manifest, rel.Request.Artifact)
+	}
+	if err != nil {
+		return manifestRead{}, err
+	}
+	pointer, err := m.Documents.Put(ctx, "releases/"+rel.ID+"/manifest.json", manifest)
+	if err != nil {
+		return manifestRead{}, err
+	}
+	err = m.update(ctx, in, func(r *release.Release) error {
+		r.Manifest = pointer
+		if found.Commit != "" && !r.Source.IsTag() {
+			r.Source.Commit = found.Commit
+		}
+		if found.Actor != "" && r.Request.Actor == "" {
+			r.Request.Actor = found.Actor
+		}
+		return nil
+	})
+	return manifestRead{Artifacts: artifactNames(manifest), Sites: plan.SnapshotSites(registry, app, manifest)}, err
+}
+
+func artifactNames(m release.Manifest) []string {
+	names := []string{}
+	for name := range m.Artifacts {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// assetPatience is how long a release asset is waited for: GitHub says
+// "published" before the uploads of a release's own workflow have arrived.
+const (
+	assetPatience = 15 * time.Minute
+	assetPoll     = 20 * time.Second
+)
+
+// Stager brings an artifact into the state bucket and checks it.
+type Stager interface {
+	Stage(ctx context.Context, rel *release.Release, wanted artifact.Wanted) (release.Artifact, error)
+}
+
+// Staging stages one artifact.
+type Staging struct {
+	*Core
+	Stager Stager
+	// Bucket is the state bucket.
+	Bucket string
+}
+
+// Do stages the artifact that in names, unless the release has it already.
+func (s *Staging) Do(ctx context.Context, in Input) (any, error) {
+	scope, err := s.load(ctx, in)
+	if err != nil {
+		return nil, named(err, errRefused)
+	}
+	staged, err := s.Ledger.Artifacts(ctx, in.Release)
+	if err != nil {
+		return nil, err
+	}
+	if _, done := staged[in.Artifact]; done {
+		return Turn{Status: turnDone}, nil
+	}
+	wanted := wantedArtifact(scope, in.Artifact, s.Bucket)
+	made, err := s.Stager.Stage(ctx, scope.release, wanted)
+	switch {
+	case err == nil:
+		return Turn{Status: turnDone}, s.keep(ctx, in, scope, made)
+	case release.KindOf(err) == release.Transient:
+		return nil, err
+	case release.KindOf(err) == release.NotFound && wanted.Spec.ReleaseAsset != "" &&
+		s.Clock.Now().Sub(scope.release.Created) < assetPatience:
+		return Turn{Status: turnWait, Seconds: int(assetPoll.Seconds())}, nil
+	}
+	return s.failTurn(ctx, in, in.Artifact, err)
+}
+
+// wantedArtifact says what an artifact is used for, and so where it is needed
+// and which checks it has to pass.
+func wantedArtifact(s *scope, name, stateBucket string) artifact.Wanted {
+	w := artifact.Wanted{Name: name, Spec: s.manifest.Artifacts[name], Buckets: map[string]string{}}
+	for _, spec := range s.manifest.Layers {
+		if spec.Artifact == name {
+			w.Layers = append(w.Layers, spec)
+		}
+	}
+	for _, spec := range s.manifest.Functions {
+		w.Function = w.Function || spec.Artifact == name
+	}
+	for _, site := range plan.SnapshotSites(s.registry, s.app, s.manifest) {
+		if site.InTools() && len(w.Layers) > 0 || !site.InTools() && w.Function {
+			w.Buckets[site.Region] = stagingBucket(s.registry, stateBucket, site.Region)
+		}
+	}
+	return w
+}
+
+// keep records the staged artifact. Its code is then known by its digest: a
+// later rollback to it needs no copy.
+func (s *Staging) keep(ctx context.Context, in Input, scope *scope, made release.Artifact) error {
+	for region, object := range made.Objects {
+		if err := s.Ledger.PutStagedCode(ctx, scope.app.Name, region, made.CodeSHA256, object); err != nil {
+			return err
+		}
+	}
+	return s.Ledger.PutArtifact(ctx, in.Release, made)
+}
+
+// stagingBucket is the bucket from which Lambda takes code in a region.
+func stagingBucket(registry release.Registry, stateBucket, region string) string {
+	if region == registry.Tools.Home() {
+		return stateBucket
+	}
+	return registry.Tools.Buckets[region]
+}

@@ -1,0 +1,86 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// Tally reads what the iterations of a Map recorded and decides whether the
+// release goes on. (A failing iteration would make Step Functions abandon the
+// others halfway, so that none ever fails.)
+type Tally struct{ *Core }
+
+// Do is an error that names every failure if there is one.
+func (t *Tally) Do(ctx context.Context, in Input) (any, error) {
+	if _, err := t.begin(ctx, in); err != nil {
+		return nil, err
+	}
+	results, err := t.Ledger.Results(ctx, in.Release)
+	if err != nil {
+		return nil, err
+	}
+	var faults []fault
+	for _, outcome := range in.Outcomes {
+		if outcome.Status != turnDone {
+			found, err := t.faults(ctx, in, outcome, results)
+			if err != nil {
+				return nil, err
+			}
+			faults = append(faults, found...)
+		}
+	}
+	if len(faults) == 0 {
+		return struct{}{}, nil
+	}
+	return nil, named(summary(faults), failureName(in.Phase))
+}
+
+// failureName is that of a refusal as long as nothing can have been changed.
+func failureName(phase release.Phase) string {
+	switch phase {
+	case release.PhaseStage, release.PhaseSnapshot:
+		return errRefused
+	}
+	return errFailed
+}
+
+// faults are those of one iteration: of its steps, of itself, or that its task broke.
+func (t *Tally) faults(ctx context.Context, in Input, o Outcome, results map[string]release.Result) ([]fault, error) {
+	item := o.Artifact
+	if item == "" {
+		item = o.Site.String()
+	}
+	var found []fault
+	for id, result := range results {
+		if result.State == release.StepFailed && strings.Contains(id, "/"+item+"/") {
+			found = append(found, fault{fmt.Sprintf("%s: %s", id, result.Error), result.Remedy})
+		}
+	}
+	slices.SortFunc(found, func(a, b fault) int { return strings.Compare(a.Error, b.Error) })
+	if len(found) > 0 {
+		return found, nil
+	}
+	var noted fault
+	ok, err := t.Ledger.ReadNote(ctx, in.Release, faultKey(in.Phase, item), &noted)
+	if err != nil || ok {
+		return []fault{noted}, err
+	}
+	return []fault{{
+		Error:  fmt.Sprintf("%s at %s: the task ended with %s", in.Phase, item, o.Error),
+		Remedy: "Look at the task's log for this release, then release again with --retry.",
+	}}, nil
+}
+
+func summary(faults []fault) error {
+	lines := make([]string, len(faults))
+	for i, f := range faults {
+		lines[i] = f.Error
+	}
+	err := release.Errorf(release.Invalid, "%s", strings.Join(lines, "\n"))
+	err.Remedy = faults[0].Remedy
+	return err
+}

@@ -1,0 +1,119 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// Input is what the state machine hands to a task. Every task gets the release
+// and the execution that acts for it; the rest depends on the task.
+type Input struct {
+	// Do tells apart the operations of a task that has several.
+	Do        string `json:"do,omitempty"`
+	Release   string `json:"release"`
+	Execution string `json:"execution"`
+	// Phase, Site and Artifact say which iteration of which Map this is.
+	Phase    release.Phase `json:"phase,omitempty"`
+	Site     release.Site  `json:"site,omitzero"`
+	Artifact string        `json:"artifact,omitempty"`
+	// Environment is the one under way.
+	Environment string `json:"environment,omitempty"`
+	// Token resumes an execution that waits.
+	Token string `json:"token,omitempty"`
+	// Error is what a Catch caught.
+	Error *Failure `json:"error,omitempty"`
+	// Outcomes are those of a Map's iterations.
+	Outcomes []Outcome `json:"outcomes,omitempty"`
+}
+
+// Failure is an error as the States Language hands it to a Catch.
+type Failure struct {
+	Error string `json:"Error"`
+	Cause string `json:"Cause,omitempty"`
+}
+
+// Outcome is how one iteration of a Map ended.
+type Outcome struct {
+	Site     release.Site `json:"site,omitzero"`
+	Artifact string       `json:"artifact,omitempty"`
+	Status   string       `json:"status"`
+	Error    string       `json:"error,omitempty"`
+}
+
+// Turn is the answer of a task that works in turns.
+type Turn struct {
+	Status string `json:"status"`
+	// Seconds is how long to wait before the next turn.
+	Seconds int `json:"seconds"`
+}
+
+// The values of [Turn.Status] and [Outcome.Status]. A failed turn ends its
+// iteration like one that is done; its failure is in the ledger. A broken one
+// is a task that crashed.
+const (
+	turnDone   = "done"
+	turnWait   = "wait"
+	turnFailed = "failed"
+)
+
+// Task is one task of the state machine. Its error is a [TaskError] by the time
+// the state machine sees it.
+type Task func(ctx context.Context, in Input) (any, error)
+
+// The error names that the state machine and [Conclusion] tell apart.
+const (
+	errTransient   = "Tagboat.Transient"
+	errRefused     = "Tagboat.Refused"
+	errFailed      = "Tagboat.Failed"
+	errSuperseded  = "Tagboat.Superseded"
+	errRejected    = "Tagboat.Rejected"
+	errInterrupted = "Tagboat.Interrupted"
+	errTimeout     = "States.Timeout"
+)
+
+// TaskError is an error with the name by which the state machine knows it.
+type TaskError struct {
+	Name string
+	Err  error
+}
+
+// Error is the message for people, with its remedy.
+func (e *TaskError) Error() string { return e.Err.Error() }
+
+// ErrorName is the name that Retry and Catch match.
+func (e *TaskError) ErrorName() string { return e.Name }
+
+// Unwrap is the error itself.
+func (e *TaskError) Unwrap() error { return e.Err }
+
+// named gives an error its name: transient ones are retried by the state
+// machine, any other ends the release under the given name.
+func named(err error, name string) error {
+	var named *TaskError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &named):
+		return err
+	case release.KindOf(err) == release.Transient, errors.Is(err, context.DeadlineExceeded):
+		name = errTransient
+	}
+	return &TaskError{Name: name, Err: err}
+}
+
+// Run decodes a task's input, runs it and encodes its answer, as a Lambda does.
+func (t Task) Run(ctx context.Context, payload json.RawMessage) (json.RawMessage, error) {
+	var in Input
+	if err := json.Unmarshal(payload, &in); err != nil {
+		return nil, &TaskError{Name: errFailed, Err: fmt.Errorf("task input: %w", err)}
+	}
+	out, err := t(ctx, in)
+	if err != nil {
+		return nil, named(err, errFailed)
+	}
+	return json.Marshal(out)
+}

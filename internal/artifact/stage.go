@@ -1,0 +1,254 @@
+package artifact
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/tagboat/tagboat/internal/archive"
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// Wanted is an artifact and what it is for.
+type Wanted struct {
+	Name string
+	Spec release.ArtifactSpec
+	// Layers are those made from it: each asks for a layout.
+	Layers []release.LayerSpec
+	// Function is true if it is the code of a function.
+	Function bool
+	// Buckets are the staging buckets by the regions in which it is needed.
+	Buckets map[string]string
+}
+
+// Stager stages artifacts.
+type Stager struct {
+	*Source
+	// S3 is a client in a region.
+	S3 func(region string) API
+	// HTTP fetches the archives of functions; nil is http.DefaultClient.
+	HTTP *http.Client
+}
+
+// maxZipped is the largest zip that is read: what unzips to Lambda's limit
+// cannot be larger than that and the overhead of its entries.
+const maxZipped = 2 * archive.MaxUnzipped
+
+// Stage fetches an artifact into a file, checks it and stores it in every
+// region that needs it. It may be run again: what is stored is found. An asset
+// that GitHub does not have yet is an error of kind NotFound.
+func (s *Stager) Stage(ctx context.Context, rel *release.Release, wanted Wanted) (release.Artifact, error) {
+	file, err := os.CreateTemp("", "tagboat-*.zip")
+	if err != nil {
+		return release.Artifact{}, fmt.Errorf("staging artifact %q: %w", wanted.Name, err)
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+	info, origin, err := s.fetch(ctx, rel, wanted, file)
+	if err == nil {
+		err = checkUse(info, wanted)
+	}
+	if err != nil {
+		return release.Artifact{}, about(wanted.Name, err)
+	}
+	staged := release.Artifact{
+		Name: wanted.Name, SHA256: info.SHA256, CodeSHA256: info.SHA256Base64(), TreeDigest: info.TreeDigest,
+		Size: info.Size, Unzipped: info.UnzippedSize, Origin: origin, Objects: map[string]release.Object{},
+	}
+	for region, bucket := range wanted.Buckets {
+		object, err := putFile(ctx, s.S3(region), bucket, StagedKey(rel.App, info.SHA256), file, info.Size, info.SHA256)
+		if err != nil {
+			return release.Artifact{}, about(wanted.Name, err)
+		}
+		staged.Objects[region] = object
+	}
+	return staged, nil
+}
+
+// about names the artifact in an error and keeps its kind and remedy.
+func about(name string, err error) error {
+	return release.Errorf(release.KindOf(err), "artifact %q: %w", name, err).WithRemedy("%s", release.RemedyOf(err))
+}
+
+// StagedKey is where an artifact of an app is staged.
+func StagedKey(app, sha256Hex string) string { return "staged/" + app + "/" + sha256Hex + ".zip" }
+
+// fetch brings the artifact into the file and checks it as any zip is checked.
+func (s *Stager) fetch(ctx context.Context, rel *release.Release, wanted Wanted, file *os.File) (archive.Info, string, error) {
+	switch {
+	case wanted.Spec.Archive != "":
+		return s.fetchArchive(ctx, rel, wanted, file)
+	case wanted.Spec.ReleaseAsset != "":
+		if !rel.Source.IsTag() {
+			return archive.Info{}, "", release.Errorf(release.Invalid, "release_asset %q: the release comes from %s, not from a tag", wanted.Spec.ReleaseAsset, rel.Source)
+		}
+		body, _, err := s.GitHub.ReleaseAsset(ctx, rel.Source.RepositoryID, rel.Source.Tag, wanted.Spec.ReleaseAsset)
+		if err != nil {
+			return archive.Info{}, "", err
+		}
+		info, err := spool(ctx, body, file, wanted.Spec.SHA256)
+		return info, "asset " + wanted.Spec.ReleaseAsset, err
+	}
+	source, err := s.object(ctx, rel, wanted)
+	if err != nil {
+		return archive.Info{}, "", err
+	}
+	out, err := s.Uploads.GetObject(ctx, &s3.GetObjectInput{Bucket: &source.Bucket, Key: &source.Key, VersionId: &source.VersionID})
+	if err != nil {
+		return archive.Info{}, "", failed("read", source.Bucket, source.Key, err)
+	}
+	info, err := spool(ctx, out.Body, file, wanted.Spec.SHA256)
+	return info, source.String(), err
+}
+
+func (s *Stager) fetchArchive(ctx context.Context, rel *release.Release, wanted Wanted, file *os.File) (archive.Info, string, error) {
+	if !rel.Source.IsTag() {
+		return archive.Info{}, "", release.Errorf(release.Invalid, "archive %q: the release comes from %s, which has no repository", wanted.Spec.Archive, rel.Source).
+			WithRemedy("Upload the zip beside the manifest and name it with object.")
+	}
+	tarball, err := s.GitHub.Tarball(ctx, rel.Source.RepositoryID, rel.Source.Commit)
+	if err != nil {
+		return archive.Info{}, "", err
+	}
+	defer tarball.Close()
+	info, err := archive.FromTarball(ctx, tarball, wanted.Spec.Archive, file, archive.Options{})
+	if release.KindOf(err) == release.NotFound { // not there in this commit: unlike an asset, it will not come
+		err = release.Errorf(release.Invalid, "%w", err).WithRemedy("%s", release.RemedyOf(err))
+	}
+	return info, fmt.Sprintf("%s of %s at %.12s", wanted.Spec.Archive, rel.Source.Repository, rel.Source.Commit), err
+}
+
+// object is the pinned object of an artifact: the dropped one, or one beside the manifest.
+func (s *Stager) object(ctx context.Context, rel *release.Release, wanted Wanted) (release.Source, error) {
+	if rel.Request.Artifact == wanted.Name {
+		return rel.Source, nil
+	}
+	if rel.Source.IsTag() || rel.Request.Artifact != "" {
+		return release.Source{}, release.Errorf(release.Invalid, "object %q: only an upload has objects beside its manifest", wanted.Spec.Object).
+			WithRemedy("Use archive or release_asset in a manifest that is released by tag.")
+	}
+	return s.beside(ctx, rel.Source, wanted.Spec.Object)
+}
+
+// beside pins the newest version of an object that is not newer than the
+// manifest: what is uploaded later belongs to another release.
+func (s *Stager) beside(ctx context.Context, manifest release.Source, name string) (release.Source, error) {
+	key := path.Join(path.Dir(manifest.Key), name)
+	head, err := s.Uploads.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &manifest.Bucket, Key: &manifest.Key, VersionId: &manifest.VersionID})
+	if err != nil {
+		return release.Source{}, failed("read", manifest.Bucket, manifest.Key, err)
+	}
+	input := &s3.ListObjectVersionsInput{Bucket: &manifest.Bucket, Prefix: &key}
+	for {
+		page, err := s.Uploads.ListObjectVersions(ctx, input)
+		if err != nil {
+			return release.Source{}, failed("list", manifest.Bucket, key, err)
+		}
+		for _, version := range page.Versions { // newest first
+			if aws.ToString(version.Key) == key && !aws.ToTime(version.LastModified).After(aws.ToTime(head.LastModified)) {
+				id, err := pinned(manifest.Bucket, version.VersionId)
+				return release.Source{Bucket: manifest.Bucket, Key: key, VersionID: id}, err
+			}
+		}
+		if !aws.ToBool(page.IsTruncated) {
+			return release.Source{}, release.Errorf(release.Invalid, "object s3://%s/%s has no version from %s or before, when its manifest was uploaded",
+				manifest.Bucket, key, aws.ToTime(head.LastModified).UTC().Format(time.RFC3339)).
+				WithRemedy("Upload the manifest last.")
+		}
+		input.KeyMarker, input.VersionIdMarker = page.NextKeyMarker, page.NextVersionIdMarker
+	}
+}
+
+// spool copies a zip into the file, and checks its digest and content.
+func spool(ctx context.Context, body io.ReadCloser, file *os.File, wantSHA256 string) (archive.Info, error) {
+	defer body.Close()
+	hash := sha256.New()
+	size, err := io.Copy(io.MultiWriter(file, hash), io.LimitReader(body, maxZipped+1))
+	if err != nil {
+		return archive.Info{}, release.Errorf(release.Transient, "download: %w", err)
+	}
+	if size > maxZipped {
+		return archive.Info{}, release.Errorf(release.Invalid, "the zip is larger than %d bytes", maxZipped)
+	}
+	if got := hex.EncodeToString(hash.Sum(nil)); wantSHA256 != "" && got != wantSHA256 {
+		return archive.Info{}, release.Errorf(release.Invalid, "sha256 is %s, want %s as the manifest says", got, wantSHA256)
+	}
+	return archive.Inspect(ctx, file, size, archive.Limits{})
+}
+
+func checkUse(info archive.Info, wanted Wanted) error {
+	var errs []error
+	if wanted.Function {
+		errs = append(errs, archive.CheckFunction(info))
+	}
+	for _, layer := range wanted.Layers {
+		if err := archive.CheckLayer(info, layer.Runtimes, layer.Architectures); err != nil {
+			errs = append(errs, release.Errorf(release.KindOf(err), "layer %q: %w", layer.Name, err).WithRemedy("%s", release.RemedyOf(err)))
+		}
+	}
+	err := errors.Join(errs...)
+	if err == nil {
+		return nil
+	}
+	return release.Errorf(release.Invalid, "%w", err).WithRemedy("%s", release.RemedyOf(err))
+}
+
+// SaveCode stages the archive of a function's code from the address that
+// GetFunction answered, so that a rollback can restore it. The address is a
+// secret for as long as it is valid: it appears in no error.
+func (s *Stager) SaveCode(ctx context.Context, app, region, bucket, codeSHA256, url string) (release.Object, error) {
+	want, err := base64.StdEncoding.DecodeString(codeSHA256)
+	if err != nil {
+		return release.Object{}, release.Errorf(release.Internal, "code digest %q: %w", codeSHA256, err)
+	}
+	file, err := os.CreateTemp("", "tagboat-*.zip")
+	if err != nil {
+		return release.Object{}, fmt.Errorf("saving the code of a function: %w", err)
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+	size, got, err := s.download(ctx, url, file)
+	if err != nil {
+		return release.Object{}, err
+	}
+	if got != hex.EncodeToString(want) {
+		return release.Object{}, release.Errorf(release.Conflict, "the function's code has sha256 %s, want %s: somebody changed it meanwhile", got, hex.EncodeToString(want))
+	}
+	return putFile(ctx, s.S3(region), bucket, StagedKey(app, got), file, size, got)
+}
+
+func (s *Stager) download(ctx context.Context, url string, file *os.File) (size int64, sha256Hex string, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, "", release.Errorf(release.Internal, "the address of the function's code cannot be parsed")
+	}
+	client := s.HTTP
+	if client == nil {
+		client = http.DefaultClient
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, "", release.Errorf(release.Transient, "the function's code could not be fetched")
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return 0, "", release.Errorf(release.Transient, "the function's code could not be fetched: %s", response.Status)
+	}
+	hash := sha256.New()
+	size, err = io.Copy(io.MultiWriter(file, hash), io.LimitReader(response.Body, maxZipped))
+	if err != nil {
+		return 0, "", release.Errorf(release.Transient, "the function's code could not be fetched whole")
+	}
+	return size, hex.EncodeToString(hash.Sum(nil)), nil
+}

@@ -1,0 +1,179 @@
+package artifact
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// API is what is used of S3.
+type API interface {
+	PutObject(ctx context.Context, in *s3.PutObjectInput, options ...func(*s3.Options)) (*s3.PutObjectOutput, error)
+	GetObject(ctx context.Context, in *s3.GetObjectInput, options ...func(*s3.Options)) (*s3.GetObjectOutput, error)
+	HeadObject(ctx context.Context, in *s3.HeadObjectInput, options ...func(*s3.Options)) (*s3.HeadObjectOutput, error)
+	ListObjectVersions(ctx context.Context, in *s3.ListObjectVersionsInput, options ...func(*s3.Options)) (*s3.ListObjectVersionsOutput, error)
+}
+
+// maxDocument is the largest document that is read, in bytes.
+const maxDocument = 64 << 20
+
+// S3Store keeps pinned documents in one versioned bucket.
+type S3Store struct {
+	S3     API
+	Bucket string
+}
+
+// Put stores v as JSON, or as it is if it is a []byte. The version it returns
+// stays readable whatever is written to the key later.
+func (s *S3Store) Put(ctx context.Context, key string, v any) (release.Pointer, error) {
+	text, raw := v.([]byte)
+	if !raw {
+		var err error
+		if text, err = json.Marshal(v); err != nil {
+			return release.Pointer{}, fmt.Errorf("document %q: %w", key, err)
+		}
+	}
+	out, err := s.S3.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &s.Bucket, Key: &key, Body: bytes.NewReader(text), ContentLength: aws.Int64(int64(len(text))),
+	})
+	if err != nil {
+		return release.Pointer{}, failed("write", s.Bucket, key, err)
+	}
+	version, err := pinned(s.Bucket, out.VersionId)
+	return release.Pointer{Key: key, VersionID: version}, err
+}
+
+// Get reads exactly the version pointed to, into v or, if it is a *[]byte, as it is.
+func (s *S3Store) Get(ctx context.Context, p release.Pointer, v any) error {
+	if p.Key == "" || p.VersionID == "" {
+		return release.Errorf(release.Internal, "a document of bucket %q was not pinned: key %q, version %q", s.Bucket, p.Key, p.VersionID)
+	}
+	text, _, err := s.read(ctx, p.Key, &p.VersionID)
+	if err != nil {
+		return err
+	}
+	if raw, ok := v.(*[]byte); ok {
+		*raw = text
+		return nil
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return release.Errorf(release.Internal, "document s3://%s/%s: %w", s.Bucket, p.Key, err)
+	}
+	return nil
+}
+
+// Latest reads the newest version of an object and pins it.
+func (s *S3Store) Latest(ctx context.Context, key string) ([]byte, release.Pointer, error) {
+	text, out, err := s.read(ctx, key, nil)
+	if err != nil {
+		return nil, release.Pointer{}, err
+	}
+	version, err := pinned(s.Bucket, out.VersionId)
+	return text, release.Pointer{Key: key, VersionID: version}, err
+}
+
+func (s *S3Store) read(ctx context.Context, key string, version *string) ([]byte, *s3.GetObjectOutput, error) {
+	out, err := s.S3.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.Bucket, Key: &key, VersionId: version})
+	if err != nil {
+		return nil, nil, failed("read", s.Bucket, key, err)
+	}
+	defer out.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(out.Body, maxDocument+1))
+	if err != nil {
+		return nil, nil, release.Errorf(release.Transient, "read s3://%s/%s: %w", s.Bucket, key, err)
+	}
+	if len(text) > maxDocument {
+		return nil, nil, release.Errorf(release.Invalid, "s3://%s/%s is larger than the %d bytes that a document may have", s.Bucket, key, maxDocument)
+	}
+	return text, out, nil
+}
+
+// pinned is the version-id that S3 answered; without versioning there is none.
+func pinned(bucket string, version *string) (string, error) {
+	if aws.ToString(version) == "" || *version == "null" {
+		return "", release.Errorf(release.Invalid, "bucket %q is not versioned: what is read from it could change", bucket).
+			WithRemedy("Switch versioning on: aws s3api put-bucket-versioning --bucket %s --versioning-configuration Status=Enabled", bucket)
+	}
+	return *version, nil
+}
+
+// putFile stores a checked file under its digest, or finds it there: what has
+// the same name has the same content.
+func putFile(ctx context.Context, api API, bucket, key string, file io.ReadSeeker, size int64, sha256Hex string) (release.Object, error) {
+	object := release.Object{Bucket: bucket, Key: key, Size: size}
+	head, err := api.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: &key})
+	if err == nil && aws.ToInt64(head.ContentLength) == size {
+		object.VersionID, err = pinned(bucket, head.VersionId)
+		return object, err
+	}
+	if err != nil && kindOf(err) != release.NotFound && kindOf(err) != release.Denied { // without s3:ListBucket, what is missing is denied
+		return object, failed("look for", bucket, key, err)
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return object, fmt.Errorf("staging %q: %w", key, err)
+	}
+	digest, err := hex.DecodeString(sha256Hex)
+	if err != nil {
+		return object, fmt.Errorf("staging %q: digest %q: %w", key, sha256Hex, err)
+	}
+	out, err := api.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &bucket, Key: &key, Body: file, ContentLength: &size, ContentType: aws.String("application/zip"),
+		ChecksumAlgorithm: types.ChecksumAlgorithmSha256,
+		ChecksumSHA256:    aws.String(base64.StdEncoding.EncodeToString(digest)), // S3 refuses other bytes
+	})
+	if err != nil {
+		return object, failed("write", bucket, key, err)
+	}
+	object.VersionID, err = pinned(bucket, out.VersionId)
+	return object, err
+}
+
+// failed gives an error of S3 its kind and names the object.
+func failed(what, bucket, key string, err error) error {
+	kind := kindOf(err)
+	failure := release.Errorf(kind, "%s s3://%s/%s: %w", what, bucket, key, err)
+	if kind == release.Denied {
+		return failure.WithRemedy("Let Tagboat's role %s it: the role's policy, the bucket's policy and the key's policy all have to.", what)
+	}
+	return failure
+}
+
+func kindOf(err error) release.Kind {
+	var response *awshttp.ResponseError
+	var api smithy.APIError
+	var network net.Error
+	switch {
+	case errors.As(err, &api) && (api.ErrorCode() == "NoSuchKey" || api.ErrorCode() == "NoSuchVersion" ||
+		api.ErrorCode() == "NotFound" || api.ErrorCode() == "NoSuchBucket"):
+		return release.NotFound
+	case errors.As(err, &api) && (api.ErrorCode() == "AccessDenied" || api.ErrorCode() == "Forbidden"):
+		return release.Denied
+	case errors.As(err, &api) && (api.ErrorFault() == smithy.FaultServer || api.ErrorCode() == "SlowDown" || api.ErrorCode() == "RequestTimeout"):
+		return release.Transient
+	case errors.As(err, &response) && (response.HTTPStatusCode() >= http.StatusInternalServerError ||
+		response.HTTPStatusCode() == http.StatusTooManyRequests):
+		return release.Transient
+	case errors.As(err, &response) && response.HTTPStatusCode() == http.StatusNotFound:
+		return release.NotFound
+	case errors.As(err, &response) && response.HTTPStatusCode() == http.StatusForbidden:
+		return release.Denied
+	case errors.As(err, &network), errors.Is(err, context.DeadlineExceeded), errors.Is(err, io.ErrUnexpectedEOF):
+		return release.Transient
+	}
+	return release.Internal
+}

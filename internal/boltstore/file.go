@@ -1,0 +1,157 @@
+// Package boltstore keeps Tagboat's state in one local file: the ledger's
+// documents ([Table]) and the executions of the embedded engine ([Executions]).
+//
+// The file is a bbolt database with these buckets:
+//
+//	tagboat     format: the name and version of all this
+//	documents   PARTITION 0 SORT: a document of the ledger
+//	executions  NAME: the last checkpoint
+//	running     NAME: empty; executions that have not ended
+//	events      NAME 0 ID (8 bytes, big endian): an event of a history
+//
+// Every write is one transaction, on disk when the call returns. Every value
+// but the format begins with a SHA-256 of its place and content: what was damaged on disk is
+// reported and never taken for true. [Open] checks the whole file before it
+// writes to it, and refuses what is not its own.
+package boltstore
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// lockWait is how long Open waits for another process to let go of the file.
+const lockWait = time.Second
+
+// File is an open state file. One process at a time has it open.
+type File struct {
+	path string
+	db   *bbolt.DB
+	// broken is set by a fault in the middle of a transaction: the database may
+	// hold locks for ever then and is not used any more.
+	broken atomic.Bool
+}
+
+// Open opens a state file and makes one where there is none. It refuses a file
+// that is in use by another process ([release.Conflict]), one that is not a
+// state file of this version of Tagboat ([release.Invalid]), and one that is
+// damaged ([release.Internal]); it changes none of them.
+func Open(path string) (*File, error) { return open(path, 0) }
+
+// open limits the file to a size in bytes; 0 is no limit.
+func open(path string, limit int) (*File, error) {
+	if err := inspect(path); err != nil {
+		return nil, err
+	}
+	f := &File{path: path}
+	err := guarded(func() (err error) {
+		f.db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, MaxSize: limit})
+		return err
+	})
+	if err != nil {
+		return nil, failure(path, err)
+	}
+	if err := f.update(prepare); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// inspect reads all of an existing file, without a write, and tells what is wrong with it.
+func inspect(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return failure(path, err)
+	case !info.Mode().IsRegular():
+		return foreign(path, "it is not a regular file")
+	case info.Size() == 0:
+		return nil
+	}
+	return failure(path, guarded(func() error {
+		db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, ReadOnly: true})
+		if err != nil {
+			return err
+		}
+		// Read anew: another process may have written until we had the lock.
+		err = db.View(func(tx *bbolt.Tx) error { return check(path, tx) })
+		return errors.Join(err, db.Close())
+	}))
+}
+
+// Close lets go of the file. Calls after it fail.
+func (f *File) Close() error {
+	if f.broken.Load() {
+		return nil // a lock that is never released would stop us here
+	}
+	return failure(f.path, f.db.Close())
+}
+
+// view runs a reading transaction.
+func (f *File) view(do func(*bbolt.Tx) error) error {
+	return f.transact(func() error { return f.db.View(do) })
+}
+
+// update runs a writing transaction: all of it is on disk when update returns
+// nil, none of it is kept when do fails.
+func (f *File) update(do func(*bbolt.Tx) error) error {
+	return f.transact(func() error { return f.db.Update(do) })
+}
+
+func (f *File) transact(do func() error) error {
+	if f.broken.Load() {
+		return damaged(f.path, "an earlier access to it failed")
+	}
+	err := guarded(do)
+	var fault faultError
+	if errors.As(err, &fault) {
+		f.broken.Store(true)
+	}
+	return failure(f.path, err)
+}
+
+// failure is an error of the database or of the disk in the words of the domain.
+// Errors that are already, and those of the stores, stay as they are.
+func failure(path string, err error) error {
+	var known *release.Error
+	var fault faultError
+	var path0 *fs.PathError
+	switch {
+	case err == nil, errors.As(err, &known):
+		return err
+	case errors.As(err, &fault):
+		return damaged(path, fault.Error())
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return release.Errorf(release.Conflict, "state file %q is in use by another process", path).
+			WithRemedy("Stop the other tagboat, or name another file.")
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
+		return foreign(path, err.Error())
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, bolterrors.ErrMaxSizeReached):
+		return release.Errorf(release.Transient, "state file %q cannot grow: %w", path, err).
+			WithRemedy("Free space on the disk.")
+	case errors.As(err, &path0) && errors.Is(err, fs.ErrPermission):
+		return release.Errorf(release.Denied, "state file %q: %w", path, err).WithRemedy("Check who owns the file and its directory.")
+	}
+	return release.Errorf(release.Internal, "state file %q: %w", path, err)
+}
+
+func foreign(path, why string) error {
+	return release.Errorf(release.Invalid, "%q is not a state file of this version of tagboat: %s", path, why).
+		WithRemedy("Name another file, or none yet; this one was not changed.")
+}
+
+func damaged(path, why string) error {
+	return release.Errorf(release.Internal, "state file %q is damaged: %s", path, why).
+		WithRemedy("Restore it from a backup. Keep the damaged file: it tells what ran.")
+}

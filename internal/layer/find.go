@@ -1,0 +1,159 @@
+package layer
+
+import (
+	"context"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+
+	"github.com/tagboat/tagboat/internal/clock"
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// Wanted is a layer content of which a published version is looked for.
+type Wanted struct {
+	Name string
+	// Digest is the [release.LayerDigest].
+	Digest string
+	// CodeSHA256 is that of the zip that would be published, in base64.
+	CodeSHA256    string
+	Runtimes      []string
+	Architectures []string
+}
+
+// layersAtOnce is how many layers are looked for side by side.
+const layersAtOnce = 4
+
+// Snapshot finds published versions with their grants, by digest. What is not
+// published is not in the answer. A version that is recognised by its content
+// is remembered in [Known].
+func (l *Layers) Snapshot(ctx context.Context, target release.Target, wanted []Wanted) (map[string]release.LayerState, error) {
+	api, err := l.cfg.Lambda(ctx, target, release.PhaseSnapshot)
+	if err != nil {
+		return nil, err
+	}
+	states := make([]release.LayerState, len(wanted))
+	errs := make([]error, len(wanted))
+	clock.Each(l.cfg.Clock, len(wanted), layersAtOnce, func(i int) {
+		states[i], errs[i] = l.observe(ctx, api, target.Site, wanted[i])
+	})
+	found := map[string]release.LayerState{}
+	for i, state := range states {
+		if errs[i] != nil {
+			return nil, errs[i]
+		}
+		if state.ARN != "" {
+			found[state.Digest] = state
+		}
+	}
+	return found, nil
+}
+
+// observe is a version of the layer with its grants; without an ARN if there is none.
+func (l *Layers) observe(ctx context.Context, api API, site release.Site, want Wanted) (release.LayerState, error) {
+	v, ok, err := l.find(ctx, api, site, want)
+	if err != nil || !ok {
+		return release.LayerState{}, err
+	}
+	policy, err := readPolicy(ctx, api, site, v)
+	return release.LayerState{ARN: v.String(), Version: v.number, Digest: want.Digest, Grants: policy.grants()}, err
+}
+
+// find looks for a published version with the wanted content: first the one
+// that is remembered, then the newest.
+func (l *Layers) find(ctx context.Context, api Reader, site release.Site, want Wanted) (version, bool, error) {
+	arn, known, err := l.cfg.Known.LayerVersion(ctx, want.Name, site.Region, want.Digest)
+	if err != nil {
+		return version{}, false, err
+	}
+	if known {
+		v, ok, err := verify(ctx, api, site, want, arn)
+		if ok || err != nil {
+			return v, ok, err
+		}
+	}
+	v, ok, err := newest(ctx, api, site, want)
+	if err != nil || !ok {
+		return v, false, err
+	}
+	return v, true, l.cfg.Known.PutLayerVersion(ctx, want.Name, site.Region, want.Digest, v.String())
+}
+
+// verify reads the remembered version: it can have been deleted. Its content is
+// that of the digest; the zip can have been compressed in another way.
+func verify(ctx context.Context, api Reader, site release.Site, want Wanted, arn string) (version, bool, error) {
+	v, err := parseVersion(arn)
+	if err != nil {
+		return v, false, err
+	}
+	out, err := api.GetLayerVersion(ctx, &lambda.GetLayerVersionInput{LayerName: &v.name, VersionNumber: &v.number})
+	switch {
+	case isCode(err, codeNotFound):
+		return v, false, nil
+	case err != nil:
+		return v, false, refused(err, site, "read layer version %s", arn)
+	}
+	return v, want.suits(out), nil
+}
+
+// newest reads the newest version and compares it.
+func newest(ctx context.Context, api Reader, site release.Site, want Wanted) (version, bool, error) {
+	var last int64
+	var arn string
+	in := &lambda.ListLayerVersionsInput{LayerName: &want.Name}
+	for {
+		out, err := api.ListLayerVersions(ctx, in)
+		if isCode(err, codeNotFound) {
+			return version{}, false, nil
+		}
+		if err != nil {
+			return version{}, false, refused(err, site, "list the versions of layer %q", want.Name)
+		}
+		for _, item := range out.LayerVersions {
+			if item.Version > last {
+				last, arn = item.Version, aws.ToString(item.LayerVersionArn)
+			}
+		}
+		if in.Marker = out.NextMarker; aws.ToString(in.Marker) == "" {
+			break
+		}
+	}
+	if last == 0 {
+		return version{}, false, nil
+	}
+	return matching(ctx, api, site, want, arn)
+}
+
+// matching reads a version of which nothing is remembered: it has to be equal
+// byte by byte.
+func matching(ctx context.Context, api Reader, site release.Site, want Wanted, arn string) (version, bool, error) {
+	v, err := parseVersion(arn)
+	if err != nil {
+		return v, false, err
+	}
+	out, err := api.GetLayerVersion(ctx, &lambda.GetLayerVersionInput{LayerName: &v.name, VersionNumber: &v.number})
+	switch {
+	case isCode(err, codeNotFound):
+		return v, false, nil
+	case err != nil:
+		return v, false, refused(err, site, "read layer version %s", arn)
+	}
+	same := out.Content != nil && want.CodeSHA256 != "" && aws.ToString(out.Content.CodeSha256) == want.CodeSHA256
+	return v, same && want.suits(out), nil
+}
+
+// suits tells whether a version is for the wanted runtimes and architectures.
+func (w Wanted) suits(out *lambda.GetLayerVersionOutput) bool {
+	return sameSet(w.Runtimes, out.CompatibleRuntimes) && sameSet(w.Architectures, out.CompatibleArchitectures)
+}
+
+func sameSet[S ~string](want []string, got []S) bool {
+	a, b := slices.Clone(want), make([]string, len(got))
+	for i, s := range got {
+		b[i] = string(s)
+	}
+	slices.Sort(a)
+	slices.Sort(b)
+	return slices.Equal(a, b)
+}

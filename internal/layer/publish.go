@@ -1,0 +1,95 @@
+package layer
+
+import (
+	"context"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// lockWait is how long to wait while another release publishes the layer.
+const lockWait = 5 * time.Second
+
+// publish reuses a version with the wanted content or publishes one, alone with
+// the layer in its region.
+func (l *Layers) publish(ctx context.Context, w *release.Work) (wait time.Duration, err error) {
+	if w.Result.LayerVersion != "" {
+		return 0, nil
+	}
+	api, err := l.cfg.Lambda(ctx, w.Target, release.PhasePublish)
+	if err != nil {
+		return 0, err
+	}
+	region := w.Target.Region
+	held, err := l.cfg.Lock.Lock(ctx, w.Step.Layer.Name, region, w.Release)
+	if err != nil {
+		return 0, err
+	}
+	if !held {
+		return lockWait, nil
+	}
+	defer func() {
+		// A lease that is not given back expires; the publication counts all the same.
+		if unlockErr := l.cfg.Lock.Unlock(ctx, w.Step.Layer.Name, region, w.Release); err == nil {
+			err = unlockErr
+		}
+	}()
+	return 0, l.publishLocked(ctx, api, w)
+}
+
+func (l *Layers) publishLocked(ctx context.Context, api API, w *release.Work) error {
+	step := w.Step.Layer
+	v, ok, err := l.find(ctx, api, w.Target.Site, Wanted{step.Name, step.Digest, step.CodeSHA256, step.Runtimes, step.Architectures})
+	if err != nil {
+		return err
+	}
+	arn := v.String()
+	if !ok {
+		if arn, err = l.publishVersion(ctx, api, w); err != nil {
+			return err
+		}
+	}
+	w.Result.LayerVersion = arn
+	w.Result.After = arn
+	return w.Save(ctx)
+}
+
+// publishVersion makes a version of the staged object. If the answer is lost,
+// or we crash before it is remembered, the newest version is recognised by its content.
+func (l *Layers) publishVersion(ctx context.Context, api Publisher, w *release.Work) (string, error) {
+	step := w.Step.Layer
+	if err := w.Touch(ctx); err != nil {
+		return "", err
+	}
+	in := &lambda.PublishLayerVersionInput{
+		LayerName: &step.Name,
+		Content: &types.LayerVersionContentInput{
+			S3Bucket: &step.Content.Bucket, S3Key: &step.Content.Key, S3ObjectVersion: optional(step.Content.VersionID),
+		},
+		Description: optional(step.Description),
+	}
+	for _, runtime := range step.Runtimes {
+		in.CompatibleRuntimes = append(in.CompatibleRuntimes, types.Runtime(runtime))
+	}
+	for _, architecture := range step.Architectures {
+		in.CompatibleArchitectures = append(in.CompatibleArchitectures, types.Architecture(architecture))
+	}
+	out, err := api.PublishLayerVersion(ctx, in)
+	if err != nil {
+		return "", refused(err, w.Target.Site, "publish layer %q", step.Name)
+	}
+	arn := aws.ToString(out.LayerVersionArn)
+	return arn, l.cfg.Known.PutLayerVersion(ctx, step.Name, w.Target.Region, step.Digest, arn)
+}
+
+// optional is nil for an empty string.
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

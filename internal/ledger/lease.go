@@ -1,0 +1,263 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+func leaseKey(name string) Key { return Key{leasePartition, name} }
+
+// editLease changes a lease; it is free if nobody ever held it.
+func (l *Ledger) editLease(ctx context.Context, name string, change func(*Lease) error) (Lease, error) {
+	return edit(ctx, l, leaseKey(name), func(lease *Lease, found bool) error {
+		if found {
+			return change(lease)
+		}
+		fresh := Lease{Name: name}
+		if err := change(&fresh); err != nil {
+			return err
+		}
+		if !fresh.idle() {
+			*lease = fresh
+		}
+		return nil
+	})
+}
+
+// Acquire takes a lease for ttl, or waits in its queue: first come, first
+// served. Who waits is told with its token, by whoever Return hands the lease to;
+// with an empty token Acquire does not wait, and held false means to try later.
+//
+// A release that acquires again keeps its place with the new token. If it is
+// the holder already, it is held, by the given execution from now on.
+//
+// With supersede, those that came earlier and still wait are removed; the caller
+// tells them with their tokens. They are answered again when Acquire is repeated, until they Leave.
+//
+// An expired lease is only taken from a release that has ended and is not dirty:
+// until then its targets may be half changed.
+func (l *Ledger) Acquire(ctx context.Context, lease string, h Holder, token string, ttl time.Duration, supersede bool) (
+	held bool, superseded []Waiter, err error) {
+	wanted := Waiter{Holder: h, Token: token, TTL: ttl}
+	doc, err := l.editLease(ctx, lease, func(doc *Lease) error {
+		now := l.clock.Now()
+		wanted.Since = now
+		doc.forget(now)
+		if doc.Holder.Release == h.Release {
+			return doc.grantAgain(h, now, ttl)
+		}
+		if token != "" {
+			if err := doc.enqueue(wanted); err != nil {
+				return err
+			}
+			if supersede {
+				doc.supersede(h.Release, now)
+			}
+		}
+		free, err := l.free(ctx, doc)
+		if err != nil {
+			return err
+		}
+		if free && doc.next(h.Release) {
+			doc.dequeue(h.Release)
+			doc.grant(h, now, ttl)
+		}
+		return nil
+	})
+	if err != nil {
+		return false, nil, err
+	}
+	return doc.Holder == h, doc.supersededBy(h.Release), nil
+}
+
+// free tells whether a lease may be given to another release than its holder's.
+func (l *Ledger) free(ctx context.Context, doc *Lease) (bool, error) {
+	if doc.Holder == (Holder{}) {
+		return true, nil
+	}
+	if doc.Dirty != "" || l.clock.Now().Before(doc.Expires) {
+		return false, nil
+	}
+	owner, found, err := l.find(ctx, doc.Holder.Release)
+	if err != nil || !found {
+		return err == nil, err
+	}
+	return owner.State.Ended() && owner.State != release.FailedDirty, nil
+}
+
+// leftDirty tells whether a lease is not to be handed on before it is cleared: it is marked, or
+// a crash came between its release's dirty end and the mark.
+func (l *Ledger) leftDirty(ctx context.Context, doc *Lease) (bool, error) {
+	if doc.Dirty != "" {
+		return true, nil
+	}
+	owner, _, err := l.find(ctx, doc.Holder.Release)
+	return owner.State == release.FailedDirty, err
+}
+
+// Renew prolongs a lease that h holds, expired or not, and confirms one that
+// was handed over. The error is of kind [release.Conflict] if another holds it.
+func (l *Ledger) Renew(ctx context.Context, lease string, h Holder, ttl time.Duration) error {
+	_, err := l.editLease(ctx, lease, func(doc *Lease) error {
+		if doc.Holder != h {
+			return doc.notHeld(h)
+		}
+		doc.Expires = l.clock.Now().Add(ttl)
+		doc.confirm()
+		return nil
+	})
+	return err
+}
+
+// Check makes sure that h holds a lease for longer than margin. It is asked right before each write.
+func (l *Ledger) Check(ctx context.Context, lease string, h Holder, margin time.Duration) error {
+	doc, _, err := load[Lease](ctx, l, leaseKey(lease))
+	if err != nil {
+		return err
+	}
+	doc.Name = lease
+	if doc.Holder != h {
+		return doc.notHeld(h)
+	}
+	if left := doc.Expires.Sub(l.clock.Now()); left <= margin {
+		return release.Errorf(release.Conflict, "lease %q of release %q (execution %q) expires at %s, in %s; want more than %s",
+			lease, h.Release, h.Execution, doc.Expires.Format(time.RFC3339), left, margin)
+	}
+	return nil
+}
+
+// Return gives a lease back, or stops waiting for it. If somebody else waits,
+// they are the holder when Return answers, and the caller tells them with their
+// token. Where the token turns out to be invalid and its release does not run any
+// more, Return is called for them, and answers with the following one.
+//
+// Return can be repeated: as long as the new holder has not renewed the lease,
+// the answer is the same. Giving back what is not held is no error, unless
+// another execution of the same release holds it, or the lease is dirty: both
+// are of kind [release.Conflict].
+func (l *Ledger) Return(ctx context.Context, lease string, h Holder) (next *Waiter, err error) {
+	_, err = l.editLease(ctx, lease, func(doc *Lease) error {
+		next = nil
+		doc.leave(h.Release)
+		switch {
+		case doc.Holder == h:
+			if dirty, err := l.leftDirty(ctx, doc); err != nil || dirty {
+				return cmp.Or(err, doc.keptDirty())
+			}
+			next = doc.handOver(l.clock.Now())
+		case doc.Holder.Release == h.Release:
+			return doc.notHeld(h)
+		case doc.isFrom(h):
+			next = doc.pending()
+		}
+		return nil
+	})
+	return next, err
+}
+
+// Leave removes a release that does not wait any more from the queue. A release
+// that was handed the lease meanwhile has to Return it.
+func (l *Ledger) Leave(ctx context.Context, lease, releaseID string) error {
+	_, err := l.editLease(ctx, lease, func(doc *Lease) error {
+		doc.leave(releaseID)
+		return nil
+	})
+	return err
+}
+
+// TakeOver makes h, another execution of the same release, the holder of its
+// lease, expired or not, and ends its waiting. What the release does not hold is left as it is:
+// [Ledger.Check] tells. If the release has not ended, a mark as dirty is
+// dropped: the end that it belongs to was not recorded, and h decides anew. The
+// error is of kind [release.Conflict] if the release has ended dirty.
+func (l *Ledger) TakeOver(ctx context.Context, lease string, h Holder, ttl time.Duration) error {
+	_, err := l.editLease(ctx, lease, func(doc *Lease) error {
+		doc.dequeue(h.Release)
+		if doc.Holder.Release != h.Release {
+			return nil
+		}
+		owner, _, err := l.find(ctx, h.Release)
+		if err != nil {
+			return err
+		}
+		if !owner.State.Ended() {
+			doc.Dirty = ""
+		}
+		return doc.grantAgain(h, l.clock.Now(), ttl)
+	})
+	return err
+}
+
+// MarkDirty makes the holder keep its lease, whatever its release's end, until
+// somebody clears it. The reason is for people.
+func (l *Ledger) MarkDirty(ctx context.Context, lease string, h Holder, reason string) error {
+	_, err := l.editLease(ctx, lease, func(doc *Lease) error {
+		if doc.Holder != h {
+			return doc.notHeld(h)
+		}
+		doc.Dirty = cmp.Or(reason, unrestored)
+		doc.confirm()
+		return nil
+	})
+	return err
+}
+
+// Clear ends the keeping of a dirty lease and hands it over, as Return does. The
+// error is of kind [release.Conflict] if the lease is not dirty or its release still runs.
+func (l *Ledger) Clear(ctx context.Context, lease, reason, by string) (next *Waiter, err error) {
+	_, err = l.editLease(ctx, lease, func(doc *Lease) error {
+		next = nil
+		err := l.clearable(ctx, doc)
+		if err != nil && doc.clearedBy(reason, by) {
+			next = doc.pending() // the answer was lost
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		now := l.clock.Now()
+		doc.Cleared = &Cleared{Release: doc.Holder.Release, Reason: reason, By: by, At: now}
+		doc.Dirty = ""
+		next = doc.handOver(now)
+		return nil
+	})
+	return next, err
+}
+
+func (l *Ledger) clearable(ctx context.Context, doc *Lease) error {
+	owner, found, err := l.find(ctx, doc.Holder.Release)
+	switch {
+	case doc.Holder == (Holder{}):
+		return release.Errorf(release.Conflict, "lease %q is not dirty: nobody holds it", doc.Name)
+	case err != nil:
+		return err
+	case found && !owner.State.Ended():
+		return release.Errorf(release.Conflict, "lease %q cannot be cleared: release %q has not ended, it is %s",
+			doc.Name, owner.ID, owner.State)
+	case doc.Dirty == "" && owner.State != release.FailedDirty:
+		return release.Errorf(release.Conflict, "lease %q of release %q is not dirty", doc.Name, doc.Holder.Release)
+	}
+	return nil
+}
+
+// Leases reads all leases that somebody holds or waits for, by name.
+func (l *Ledger) Leases(ctx context.Context) ([]Lease, error) {
+	items, err := l.table.Query(ctx, leasePartition, "", Page{})
+	if err != nil {
+		return nil, err
+	}
+	leases := []Lease{}
+	for _, item := range items {
+		var doc Lease
+		if err := decode(item, &doc); err != nil {
+			return nil, err
+		}
+		if !doc.idle() {
+			leases = append(leases, doc)
+		}
+	}
+	return leases, nil
+}

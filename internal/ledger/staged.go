@@ -1,0 +1,125 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+const (
+	artifactPrefix = "artifact/"
+	notePrefix     = "note/"
+)
+
+// PutArtifact records an artifact that is staged for a release, in place of an
+// earlier record of the same name.
+func (l *Ledger) PutArtifact(ctx context.Context, releaseID string, artifact release.Artifact) error {
+	return set(ctx, l, Key{releasePartition(releaseID), artifactPrefix + joined(artifact.Name)}, artifact)
+}
+
+// Artifacts reads what is staged for a release, by name.
+func (l *Ledger) Artifacts(ctx context.Context, releaseID string) (map[string]release.Artifact, error) {
+	items, err := l.table.Query(ctx, releasePartition(releaseID), artifactPrefix, Page{})
+	if err != nil {
+		return nil, err
+	}
+	artifacts := make(map[string]release.Artifact, len(items))
+	for _, item := range items {
+		var artifact release.Artifact
+		if err := decode(item, &artifact); err != nil {
+			return nil, err
+		}
+		artifacts[artifact.Name] = artifact
+	}
+	return artifacts, nil
+}
+
+// Note records something small about a release as JSON, in place of an earlier
+// note of the same name. Tasks that run side by side need names of their own;
+// [Ledger.Notes] reads them together.
+func (l *Ledger) Note(ctx context.Context, releaseID, name string, value any) error {
+	key := noteKey(releaseID, name)
+	body, err := encode(key, value)
+	if err != nil {
+		return err
+	}
+	return set(ctx, l, key, body)
+}
+
+// ReadNote reads a note into value, which is left as it is if there is none.
+func (l *Ledger) ReadNote(ctx context.Context, releaseID, name string, value any) (found bool, err error) {
+	body, item, err := load[json.RawMessage](ctx, l, noteKey(releaseID, name))
+	if err != nil || item.Version == 0 {
+		return false, err
+	}
+	item.Body = body
+	return true, decode(item, value)
+}
+
+// Notes reads the notes of a release whose names begin with prefix, by the rest of their names.
+func (l *Ledger) Notes(ctx context.Context, releaseID, prefix string) (map[string]json.RawMessage, error) {
+	prefix = notePrefix + prefix
+	items, err := l.table.Query(ctx, releasePartition(releaseID), prefix, Page{})
+	if err != nil {
+		return nil, err
+	}
+	notes := make(map[string]json.RawMessage, len(items))
+	for _, item := range items {
+		notes[strings.TrimPrefix(item.Sort, prefix)] = item.Body
+	}
+	return notes, nil
+}
+
+// noteKey leaves the name as it is: it is Tagboat's own.
+func noteKey(releaseID, name string) Key { return Key{releasePartition(releaseID), notePrefix + name} }
+
+type layerVersion struct {
+	ARN string `json:"arn"`
+}
+
+func layerKey(name, region, digest string) Key {
+	return Key{"layer/" + joined(name, region), joined(digest)}
+}
+
+// LayerVersion finds the version of a layer that was published with a digest.
+func (l *Ledger) LayerVersion(ctx context.Context, name, region, digest string) (arn string, found bool, err error) {
+	doc, item, err := load[layerVersion](ctx, l, layerKey(name, region, digest))
+	return doc.ARN, item.Version > 0, err
+}
+
+// PutLayerVersion records that a digest is published as a layer version.
+func (l *Ledger) PutLayerVersion(ctx context.Context, name, region, digest, arn string) error {
+	return set(ctx, l, layerKey(name, region, digest), layerVersion{ARN: arn})
+}
+
+func codeKey(app, region, codeSHA256 string) Key {
+	return Key{"code/" + joined(app, region), joined(codeSHA256)}
+}
+
+// StagedCode finds the staged copy of a function's code in a region, by Lambda's CodeSha256.
+func (l *Ledger) StagedCode(ctx context.Context, app, region, codeSHA256 string) (object release.Object, found bool, err error) {
+	object, item, err := load[release.Object](ctx, l, codeKey(app, region, codeSHA256))
+	return object, item.Version > 0, err
+}
+
+// PutStagedCode records the staged copy of a function's code.
+func (l *Ledger) PutStagedCode(ctx context.Context, app, region, codeSHA256 string, object release.Object) error {
+	return set(ctx, l, codeKey(app, region, codeSHA256), object)
+}
+
+// Claim binds a version of an app to its source, for ever. If it is bound
+// already, existing is its source; claimed is true if that is the same one, the repository's name aside.
+func (l *Ledger) Claim(ctx context.Context, app, version string, source release.Source) (existing release.Source, claimed bool, err error) {
+	key := Key{"claim/" + joined(app), joined(version)}
+	existed, err := l.add(ctx, key, source, time.Time{})
+	if err != nil || !existed {
+		return source, err == nil, err
+	}
+	existing, _, err = load[release.Source](ctx, l, key)
+	same := existing
+	same.Repository = source.Repository
+	return existing, err == nil && same == source, err
+}

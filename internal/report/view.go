@@ -1,0 +1,74 @@
+package report
+
+import (
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// View is a release as people and programs see it: the record and every step.
+type View struct {
+	release.Release
+	Steps []Step `json:"steps"`
+}
+
+// Step is one step of a release as it stands.
+type Step struct {
+	Kind        release.StepKind  `json:"kind"`
+	Target      string            `json:"target"`
+	Account     string            `json:"account"`
+	Region      string            `json:"region"`
+	Environment string            `json:"environment"`
+	State       release.StepState `json:"state"`
+	Before      string            `json:"before"`
+	After       string            `json:"after"`
+	Error       string            `json:"error,omitempty"`
+	Remedy      string            `json:"remedy,omitempty"`
+}
+
+// NewView joins a release with its plans and results. Of an environment that
+// was planned afresh, that plan counts; tokens that resume executions are left out.
+func NewView(rel release.Release, plans []*release.Plan, results map[string]release.Result) View {
+	view := View{Release: rel, Steps: []Step{}}
+	view.Environments = append([]release.Progress{}, rel.Environments...)
+	for i, progress := range view.Environments {
+		if progress.Approval != nil {
+			approval := *progress.Approval
+			approval.Token = ""
+			view.Environments[i].Approval = &approval
+		}
+	}
+	index := map[string]int{}
+	for _, plan := range plans {
+		for _, step := range plan.Steps {
+			shown := newStep(step, results[step.ID])
+			if i, seen := index[step.ID]; seen {
+				view.Steps[i] = shown
+				continue
+			}
+			index[step.ID] = len(view.Steps)
+			view.Steps = append(view.Steps, shown)
+		}
+	}
+	return view
+}
+
+func newStep(step release.Step, result release.Result) Step {
+	shown := Step{
+		Kind: step.Kind, Target: step.Target, Account: step.Site.Account, Region: step.Site.Region,
+		Environment: step.Site.Environment, State: result.State, Before: step.Before, After: step.After,
+		Error: result.Error, Remedy: result.Remedy,
+	}
+	if step.Site.InTools() {
+		shown.Environment = ""
+	}
+	switch {
+	case !step.Change:
+		shown.State = release.StepUnchanged
+	case result.State == "":
+		shown.State = release.StepPending
+	case result.State == release.StepRolledBack:
+		shown.After = step.Before
+	case result.After != "":
+		shown.After = result.After
+	}
+	return shown
+}
