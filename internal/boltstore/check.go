@@ -2,13 +2,23 @@ package boltstore
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"hash/fnv"
 	"os"
 	"runtime/debug"
 
 	"go.etcd.io/bbolt"
+)
+
+// A meta page of bbolt: a header, then the meta data, whose last eight bytes are
+// the FNV-1a of those before (bbolt, internal/common/meta.go).
+const (
+	pageHeader = 16
+	metaSize   = 64
 )
 
 // The buckets of the file, and the format that says so.
@@ -28,30 +38,33 @@ func sealedBuckets() [][]byte {
 }
 
 // prepare makes the buckets of a new file.
-func prepare(tx *bbolt.Tx) error {
-	if tx.Bucket(bucketFormat) != nil {
+func (f *File) prepare() error {
+	isNew := false
+	err := f.view(func(tx *bbolt.Tx) error {
+		isNew = tx.Bucket(bucketFormat) == nil
 		return nil
-	}
-	for _, name := range sealedBuckets() {
-		if _, err := tx.CreateBucket(name); err != nil {
-			return err
-		}
-	}
-	bucket, err := tx.CreateBucket(bucketFormat)
-	if err != nil {
+	})
+	if err != nil || !isNew {
 		return err
 	}
-	return bucket.Put(keyFormat, format)
+	return f.update(func(tx *bbolt.Tx) error {
+		for _, name := range sealedBuckets() {
+			if _, err := tx.CreateBucket(name); err != nil {
+				return err
+			}
+		}
+		bucket, err := tx.CreateBucket(bucketFormat)
+		if err != nil {
+			return err
+		}
+		return bucket.Put(keyFormat, format)
+	})
 }
 
 // check reads everything in a file that exists.
 func check(path string, tx *bbolt.Tx) error {
-	info, err := os.Stat(path)
-	if err != nil {
+	if err := checkEnds(path, tx); err != nil {
 		return err
-	}
-	if info.Size() < tx.Size() {
-		return damaged(path, fmt.Sprintf("it has %d bytes, want %d", info.Size(), tx.Size()))
 	}
 	if first, _ := tx.Cursor().First(); first == nil {
 		return nil // a crash came before prepare
@@ -66,6 +79,41 @@ func check(path string, tx *bbolt.Tx) error {
 	for _, name := range sealedBuckets() {
 		if err := checkBucket(path, tx, name); err != nil {
 			return err
+		}
+	}
+	// The values are right; what is left are the pages between them.
+	var first error
+	for err := range tx.Check() {
+		first = cmp.Or(first, damaged(path, err.Error()))
+	}
+	return first
+}
+
+// checkEnds makes sure that the file is as long as it says, and that both of
+// the two pages at its beginning are whole which take turns in naming the last transaction: bbolt would
+// read around a damaged one and, silently, be one transaction behind.
+func checkEnds(path string, tx *bbolt.Tx) (err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() < tx.Size() {
+		return damaged(path, fmt.Sprintf("it has %d bytes, want %d", info.Size(), tx.Size()))
+	}
+	for page := range int64(2) {
+		head := make([]byte, metaSize)
+		if _, err := file.ReadAt(head, page*int64(tx.DB().Info().PageSize)+pageHeader); err != nil {
+			return err
+		}
+		h := fnv.New64a()
+		h.Write(head[:metaSize-8])
+		if h.Sum64() != binary.NativeEndian.Uint64(head[metaSize-8:]) {
+			return damaged(path, fmt.Sprintf("page %d at its beginning does not have its checksum", page))
 		}
 	}
 	return nil

@@ -26,6 +26,7 @@ import (
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"github.com/tagboat/tagboat/internal/asl"
 	"github.com/tagboat/tagboat/internal/release"
 )
 
@@ -60,7 +61,7 @@ func open(path string, limit int) (*File, error) {
 	if err != nil {
 		return nil, failure(path, err)
 	}
-	if err := f.update(prepare); err != nil {
+	if err := f.prepare(); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
@@ -80,11 +81,10 @@ func inspect(path string) error {
 		return nil
 	}
 	return failure(path, guarded(func() error {
-		db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, ReadOnly: true})
+		db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, ReadOnly: true, PreLoadFreelist: true})
 		if err != nil {
 			return err
 		}
-		// Read anew: another process may have written until we had the lock.
 		err = db.View(func(tx *bbolt.Tx) error { return check(path, tx) })
 		return errors.Join(err, db.Close())
 	}))
@@ -126,9 +126,9 @@ func (f *File) transact(do func() error) error {
 func failure(path string, err error) error {
 	var known *release.Error
 	var fault faultError
-	var path0 *fs.PathError
 	switch {
-	case err == nil, errors.As(err, &known):
+	case err == nil, errors.As(err, &known),
+		errors.Is(err, asl.ErrExecutionExists), errors.Is(err, asl.ErrExecutionNotFound):
 		return err
 	case errors.As(err, &fault):
 		return damaged(path, fault.Error())
@@ -140,7 +140,7 @@ func failure(path string, err error) error {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, bolterrors.ErrMaxSizeReached):
 		return release.Errorf(release.Transient, "state file %q cannot grow: %w", path, err).
 			WithRemedy("Free space on the disk.")
-	case errors.As(err, &path0) && errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission):
 		return release.Errorf(release.Denied, "state file %q: %w", path, err).WithRemedy("Check who owns the file and its directory.")
 	}
 	return release.Errorf(release.Internal, "state file %q: %w", path, err)

@@ -1,6 +1,7 @@
 package function
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -80,7 +81,7 @@ func watchOne(ctx context.Context, api AlarmsAPI, site release.Site, name string
 
 func ringing(a alarm, site release.Site) error {
 	return release.Errorf(release.Conflict, "alarm %q in account %s, %s went to ALARM at %s: %s",
-		a.name, site.Account, site.Region, a.updated.UTC().Format(time.RFC3339), a.reason).
+		a.name, site.Account, site.Region, a.updated.UTC().Format(time.RFC3339), cmp.Or(a.reason, "CloudWatch gives no reason")).
 		WithRemedy("Find out why it rang; release again when it is OK.")
 }
 

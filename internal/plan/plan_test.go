@@ -366,3 +366,27 @@ func TestSnapshotsAreToldWhatToLookAt(t *testing.T) {
 		t.Errorf("got error %v without the artifact, want an invalid one", err)
 	}
 }
+
+func TestAPublishedVersionSaysWhereItComesFrom(t *testing.T) {
+	in := input()
+	id := "update_function/dev/111111111111/us-east-1/orders-api"
+	got := findStep(t, mustWhole(t, in), id).Function.Description
+	if want := "orders 1.4.0 (release orders-1-4-0-0123456789abcdef0123-1)"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	in.Release.Version = strings.Repeat("é", 300)
+	got = findStep(t, mustWhole(t, in), id).Function.Description
+	if n := len([]rune(got)); n != 256 {
+		t.Errorf("got %d characters, want the 256 that Lambda takes", n)
+	}
+}
+
+func TestWarningsAreSorted(t *testing.T) {
+	in := input()
+	for _, site := range []release.Site{prodUS, prodEU, devSite} {
+		change(&in, site, "orders-api", func(f *release.FunctionState) { f.Latest.Handler = "by.hand" })
+	}
+	if got := mustWhole(t, in).Warnings; len(got) != 3 || !slices.IsSorted(got) {
+		t.Errorf("got warnings %q, want three in order", got)
+	}
+}

@@ -84,15 +84,16 @@ type LayerState struct {
 	Grants  []Grant `json:"grants,omitempty"`
 }
 
+// withoutRevisions leaves out what changes by itself when an update settles.
 func (f FunctionState) withoutRevisions() FunctionState {
 	if f.Latest != nil {
 		latest := *f.Latest
-		latest.RevisionID = ""
+		latest.RevisionID, latest.UpdateStatus = "", ""
 		f.Latest = &latest
 	}
 	if f.Live != nil {
 		live := *f.Live
-		live.RevisionID = ""
+		live.RevisionID, live.UpdateStatus = "", ""
 		f.Live = &live
 	}
 	if f.Alias != nil {

@@ -1,0 +1,281 @@
+package app
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/lambda/messages"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	secretstypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+
+	"github.com/tagboat/tagboat/internal/artifact"
+	"github.com/tagboat/tagboat/internal/awsapi"
+	"github.com/tagboat/tagboat/internal/clock"
+	"github.com/tagboat/tagboat/internal/function"
+	"github.com/tagboat/tagboat/internal/ghapi"
+	"github.com/tagboat/tagboat/internal/ledger"
+	"github.com/tagboat/tagboat/internal/release"
+	"github.com/tagboat/tagboat/internal/webhook"
+)
+
+// The environment of the Lambdas, as template.yaml sets it.
+const (
+	envTable         = "TAGBOAT_TABLE"
+	envBucket        = "TAGBOAT_BUCKET"
+	envUploads       = "TAGBOAT_UPLOADS_BUCKET"
+	envStateMachine  = "TAGBOAT_STATE_MACHINE"
+	envWebhookSecret = "TAGBOAT_WEBHOOK_SECRET_ID"
+	envGitHubSecret  = "TAGBOAT_GITHUB_SECRET_ID"
+)
+
+// Need adds to the parts what a task needs besides the stores.
+type Need func(ctx context.Context, p *Parts, clients *awsapi.Clients) error
+
+// NeedTargets gives the clients for target accounts.
+func NeedTargets(_ context.Context, p *Parts, clients *awsapi.Clients) error {
+	p.Lambda = func(ctx context.Context, t release.Target, phase release.Phase) (LambdaClient, error) {
+		return clients.Lambda(ctx, t, phase)
+	}
+	return nil
+}
+
+// NeedAlarms gives the client for alarms in target accounts.
+func NeedAlarms(_ context.Context, p *Parts, clients *awsapi.Clients) error {
+	p.Alarms = func(ctx context.Context, t release.Target) (function.AlarmsAPI, error) {
+		return clients.CloudWatch(ctx, t, release.PhaseBake)
+	}
+	return nil
+}
+
+// NeedGitHub gives the client for GitHub, with the token of the secret.
+func NeedGitHub(_ context.Context, p *Parts, clients *awsapi.Clients) error {
+	api := secretsmanager.NewFromConfig(clients.Config(""))
+	secret := os.Getenv(envGitHubSecret)
+	client, err := ghapi.New(ghapi.Config{
+		Clock: p.Clock, HTTP: http.DefaultClient,
+		Token: func(ctx context.Context) (string, error) { return readSecret(ctx, api, secret, "AWSCURRENT") },
+	})
+	p.GitHub = client
+	return err
+}
+
+// NeedTokens lets a task resume executions.
+func NeedTokens(_ context.Context, p *Parts, clients *awsapi.Clients) error {
+	p.Tokens = StepFunctionsTokens{sfn.NewFromConfig(clients.Config(""))}
+	return nil
+}
+
+// NeedExecutions lets a task start executions and look at them.
+func NeedExecutions(_ context.Context, p *Parts, clients *awsapi.Clients) error {
+	machine, err := required(envStateMachine)
+	p.Executions = StepFunctionsExecutions{sfn.NewFromConfig(clients.Config("")), machine}
+	return err
+}
+
+// NeedLink gives the addresses of executions.
+func NeedLink(_ context.Context, p *Parts, _ *awsapi.Clients) error {
+	machine, err := required(envStateMachine)
+	p.Link = ConsoleLink(machine)
+	return err
+}
+
+// lambdaParts wires the parts at the cold start of a Lambda.
+func lambdaParts(ctx context.Context, needs []Need) (*Parts, *awsapi.Clients, error) {
+	clients, err := awsapi.Load(ctx, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	table, tableErr := required(envTable)
+	bucket, bucketErr := required(envBucket)
+	p := &Parts{
+		Clock: clock.System{}, Log: slog.New(slog.NewJSONHandler(os.Stderr, nil)),
+		Table:         ledger.NewDynamoTable(dynamodb.NewFromConfig(clients.Config("")), table),
+		State:         &artifact.S3Store{S3: clients.S3(""), Bucket: bucket},
+		UploadsBucket: os.Getenv(envUploads),
+		S3:            func(region string) artifact.API { return clients.S3(region) },
+	}
+	p.Registries = &StoredRegistries{Store: p.State, Key: RegistryKey}
+	errs := []error{tableErr, bucketErr}
+	for _, need := range needs {
+		errs = append(errs, need(ctx, p, clients))
+	}
+	return p, clients, errors.Join(errs...)
+}
+
+func required(name string) (string, error) {
+	value := os.Getenv(name)
+	if value == "" {
+		return "", release.Errorf(release.Invalid, "environment variable %s is not set; template.yaml sets it", name)
+	}
+	return value, nil
+}
+
+// readSecret reads one stage of a secret. Surrounding white space is not part of it.
+func readSecret(ctx context.Context, api *secretsmanager.Client, id, stage string) (string, error) {
+	out, err := api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id, VersionStage: &stage})
+	if err != nil {
+		return "", release.Errorf(release.Transient, "secret %q, stage %s: %w", id, stage, err)
+	}
+	return strings.TrimSpace(aws.ToString(out.SecretString)), nil
+}
+
+// RunTask runs one task of the state machine as a Lambda.
+func RunTask(build func(*Parts) Task, needs ...Need) {
+	run(func(ctx context.Context, p *Parts, _ *awsapi.Clients) (any, error) {
+		task := build(p)
+		return func(ctx context.Context, payload json.RawMessage) (json.RawMessage, error) {
+			out, err := task.Run(ctx, payload)
+			return out, lambdaError(ctx, p.Log, err)
+		}, nil
+	}, needs...)
+}
+
+// run makes the handler at the cold start. A Lambda that cannot be wired answers
+// each invocation with the reason, where its callers and its log show it.
+func run(build func(context.Context, *Parts, *awsapi.Clients) (any, error), needs ...Need) {
+	ctx := context.Background()
+	p, clients, err := lambdaParts(ctx, needs)
+	var handler any
+	if err == nil {
+		handler, err = build(ctx, p, clients)
+	}
+	if err != nil {
+		handler = func(context.Context, json.RawMessage) (any, error) { return nil, lambdaError(ctx, slog.Default(), err) }
+	}
+	lambda.Start(handler)
+}
+
+// lambdaError names an error as the state machine knows it.
+func lambdaError(ctx context.Context, log *slog.Logger, err error) error {
+	if err == nil {
+		return nil
+	}
+	var task *TaskError
+	if !errors.As(named(err, errFailed), &task) {
+		return err
+	}
+	log.ErrorContext(ctx, "the task failed", "error_name", task.Name, "error", task.Error())
+	return messages.InvokeResponse_Error{Type: task.Name, Message: task.Error()}
+}
+
+// RunWebhook answers GitHub's deliveries as a Lambda behind an HTTP API or a
+// function URL.
+func RunWebhook() {
+	run(func(ctx context.Context, p *Parts, clients *awsapi.Clients) (any, error) {
+		api := secretsmanager.NewFromConfig(clients.Config(""))
+		id, err := required(envWebhookSecret)
+		handler := p.Webhook(&webhook.CachedSecrets{Clock: p.Clock, Read: func(ctx context.Context) ([]string, error) {
+			return webhookSecrets(ctx, api, id)
+		}})
+		return func(ctx context.Context, request events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
+			return response(handler.Handle(ctx, delivery(request)))
+		}, err
+	}, NeedExecutions)
+}
+
+// webhookSecrets are the current secret and, while it is being rotated, the previous.
+func webhookSecrets(ctx context.Context, api *secretsmanager.Client, id string) ([]string, error) {
+	current, err := readSecret(ctx, api, id, "AWSCURRENT")
+	if err != nil {
+		return nil, err
+	}
+	previous, err := readSecret(ctx, api, id, "AWSPREVIOUS")
+	var missing *secretstypes.ResourceNotFoundException
+	if err != nil && !errors.As(err, &missing) {
+		return nil, err
+	}
+	return []string{current, previous}, nil
+}
+
+// delivery takes the transport encoding off: any body may come in base64. What
+// is not valid base64 stays as it is and fails the signature.
+func delivery(request events.APIGatewayV2HTTPRequest) webhook.Delivery {
+	d := webhook.Delivery{Method: request.RequestContext.HTTP.Method, Header: http.Header{}, Body: []byte(request.Body)}
+	if request.IsBase64Encoded {
+		if decoded, err := base64.StdEncoding.DecodeString(request.Body); err == nil {
+			d.Body = decoded
+		}
+	}
+	for name, value := range request.Headers {
+		d.Header.Set(name, value)
+	}
+	return d
+}
+
+// retryAfter is what a sender that is asked to come again is told to wait, in seconds.
+const retryAfter = "30"
+
+func response(answer release.Answer) (events.APIGatewayV2HTTPResponse, error) {
+	text, err := json.Marshal(answer)
+	if err != nil {
+		return events.APIGatewayV2HTTPResponse{}, fmt.Errorf("answer: %w", err)
+	}
+	headers := map[string]string{"Content-Type": "application/json"}
+	if answer.Status == release.AnswerBusy {
+		headers["Retry-After"] = retryAfter
+	}
+	return events.APIGatewayV2HTTPResponse{StatusCode: answer.HTTPStatus(), Headers: headers, Body: string(text)}, nil
+}
+
+// RunArtifact answers EventBridge's events of the uploads bucket as a Lambda. An
+// event that cannot be taken at the moment is an error, so that Lambda tries it
+// again and at last puts it into the dead-letter queue.
+func RunArtifact() {
+	run(func(ctx context.Context, p *Parts, _ *awsapi.Clients) (any, error) {
+		handler := p.Events()
+		return func(ctx context.Context, event json.RawMessage) (release.Answer, error) {
+			answer := handler.Handle(ctx, event)
+			p.Log.InfoContext(ctx, "an event was answered", "status", answer.Status, "code", answer.Code, "reason", answer.Reason)
+			if answer.Status == release.AnswerBusy {
+				return answer, lambdaError(ctx, p.Log, release.Errorf(release.Transient, "%s", answer.Reason))
+			}
+			return answer, nil
+		}, nil
+	}, NeedExecutions)
+}
+
+// statusChange is the event of an execution's end (Step Functions developer
+// guide: EventBridge). Any other event, the schedule's, asks for a sweep.
+type statusChange struct {
+	DetailType string `json:"detail-type"`
+	Detail     struct {
+		Name string `json:"name"`
+	} `json:"detail"`
+}
+
+// RunRecover takes up dead executions, on their status-change events and on a schedule.
+func RunRecover() {
+	run(func(ctx context.Context, p *Parts, _ *awsapi.Clients) (any, error) {
+		recovery := p.Recovery()
+		return func(ctx context.Context, event statusChange) (Swept, error) {
+			if event.DetailType == "Step Functions Execution Status Change" {
+				return Swept{}, lambdaError(ctx, p.Log, recovery.Ended(ctx, event.Detail.Name))
+			}
+			swept, err := recovery.Sweep(ctx)
+			p.Log.InfoContext(ctx, "swept", "started", swept.Started, "recovered", swept.Recovered, "handed_on", swept.HandedOn)
+			return swept, lambdaError(ctx, p.Log, err)
+		}, nil
+	}, NeedExecutions, NeedTokens)
+}
+
+// Webhook answers deliveries.
+func (p *Parts) Webhook(secrets webhook.Secrets) *webhook.Handler {
+	return &webhook.Handler{Secrets: secrets, Registry: p.Registry, Accept: p.Intake().Accept, Log: p.Log}
+}
+
+// Events answers the events of the uploads bucket.
+func (p *Parts) Events() *artifact.Events {
+	return &artifact.Events{Bucket: p.UploadsBucket, Registry: p.Registry, Accept: p.Intake().Accept, Log: p.Log}
+}
