@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -306,6 +306,7 @@ func TestInlineMapRunsFortyAtOnceAtMost(t *testing.T) {
 
 func TestMapAbandonsSiblings(t *testing.T) {
 	both(t, func(t *testing.T, c clock.Clock) {
+		var mu sync.Mutex
 		var ended, late []string
 		w := newWorld(t, c, `{"StartAt":"M","States":{"M":{"Type":"Map","ItemProcessor":{"StartAt":"I","States":{
 				"I":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"f","Payload.$":"$"},"Next":"J"},
@@ -318,8 +319,9 @@ func TestMapAbandonsSiblings(t *testing.T) {
 						return nil, named("E", "one failed")
 					}
 					err := c.Sleep(ctx, 30*time.Second)
-					w := fmt.Sprint(string(p), " ", err)
-					ended = append(ended, w)
+					mu.Lock()
+					defer mu.Unlock()
+					ended = append(ended, fmt.Sprint(string(p), " ", err))
 					return nil, err
 				},
 				"late": func(_ context.Context, p json.RawMessage) (any, error) {
@@ -331,7 +333,8 @@ func TestMapAbandonsSiblings(t *testing.T) {
 		if x.Status != asl.StatusSucceeded || x.Stopped.Sub(x.Started) != 61*time.Second {
 			t.Errorf("got %s after %v, want SUCCEEDED after 61s", x.Status, x.Stopped.Sub(x.Started))
 		}
-		slices.Sort(ended)
+		mu.Lock()
+		defer mu.Unlock()
 		if len(late) != 0 || len(ended) != 2 {
 			t.Errorf("later states ran for %q; the siblings ended with %q", late, ended)
 		}

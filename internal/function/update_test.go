@@ -86,6 +86,9 @@ func TestOnlyWhatIsAskedForChanges(t *testing.T) {
 		update, _ := w.steps(ctx, func(f *release.FunctionStep, _ *release.ShiftStep) { f.Code = nil })
 		before := w.state().Latest
 		must(t, w.apply(ctx, update))
+		if state := w.state().Published[1].Configuration.State; state != types.StateActive {
+			t.Errorf("done while the new version is %s", state)
+		}
 		after := w.state().Latest
 		if after.CodeSha256 != before.CodeSha256 || !maps.Equal(after.Environment, before.Environment) ||
 			*after.Configuration.Handler != *before.Configuration.Handler {
@@ -190,11 +193,7 @@ func TestAFunctionThatHadFailedBeforeIsRepaired(t *testing.T) {
 		t.Run(change.name, func(t *testing.T) {
 			w := newWorld(t)
 			w.do(func(ctx context.Context) {
-				w.cloud.OnSettle(func(sim.Update) *sim.Failure { return &sim.Failure{Code: "InternalError", Reason: "disaster"} })
-				_, err := w.admin().UpdateFunctionConfiguration(ctx, &lambda.UpdateFunctionConfigurationInput{FunctionName: aws.String(name), Timeout: aws.Int32(9)})
-				must(t, err)
-				must(t, w.clock.Sleep(ctx, time.Minute))
-				w.cloud.OnSettle(nil)
+				w.failLatest(ctx)
 				update, _ := w.steps(ctx, func(f *release.FunctionStep, s *release.ShiftStep) {
 					change.step(f, s)
 					if f.Code != nil && f.Code.CodeSHA256 == sum(oldZip) {
@@ -209,6 +208,43 @@ func TestAFunctionThatHadFailedBeforeIsRepaired(t *testing.T) {
 			f := w.state()
 			if f.Latest.Configuration.LastUpdateStatus != types.LastUpdateStatusSuccessful || len(f.Published) != 2 {
 				t.Errorf("status %s, %d versions", f.Latest.Configuration.LastUpdateStatus, len(f.Published))
+			}
+		})
+	}
+}
+
+// failLatest makes an update of somebody else fail.
+func (w *world) failLatest(ctx context.Context) {
+	w.t.Helper()
+	w.cloud.OnSettle(failing("disaster"))
+	_, err := w.admin().UpdateFunctionConfiguration(ctx, &lambda.UpdateFunctionConfigurationInput{FunctionName: aws.String(name), Timeout: aws.Int32(9)})
+	must(w.t, err)
+	must(w.t, w.clock.Sleep(ctx, time.Minute))
+	w.cloud.OnSettle(nil)
+}
+
+func TestAFailureThatIsNotTheReleasesOwnIsRepaired(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		prepare func(context.Context, *world) release.Step
+	}{
+		{"it came after the plan and before the first write", func(ctx context.Context, w *world) release.Step {
+			update, _ := w.steps(ctx, asPlanned)
+			w.failLatest(ctx)
+			return update
+		}},
+		{"it was there before the plan, and the task was killed right before the first write", func(ctx context.Context, w *world) release.Step {
+			w.failLatest(ctx)
+			update, _ := w.steps(ctx, asPlanned)
+			w.durable[update.ID] = release.Result{Touched: true}
+			return update
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.do(func(ctx context.Context) { must(t, w.apply(ctx, test.prepare(ctx, w))) })
+			if f := w.state(); f.Latest.CodeSha256 != sum(newZip) || f.Latest.Configuration.LastUpdateStatus != types.LastUpdateStatusSuccessful {
+				t.Errorf("got %+v", f.Latest)
 			}
 		})
 	}
@@ -331,6 +367,9 @@ func TestRunningAgainAfterTheEndChangesNothing(t *testing.T) {
 		must(t, w.apply(ctx, update))
 		before := w.state()
 		must(t, w.apply(ctx, update))
+		if n := w.state().Published[1].Invocations; n != 1 {
+			t.Errorf("the smoke test ran %d times, want once", n)
+		}
 		delete(w.durable, update.ID) // as if nothing had ever been recorded
 		must(t, w.apply(ctx, update))
 		if after := w.state(); !reflect.DeepEqual(outcome(after), outcome(before)) {

@@ -13,10 +13,6 @@ import (
 // getLayerVersion is the only action that can be granted on a layer version.
 const getLayerVersion = "lambda:GetLayerVersion"
 
-// shareAttempts is how often grants are added afresh after somebody else
-// changed the policy in between.
-const shareAttempts = 3
-
 // share adds the grants that are missing. It asks the policy and not the plan
 // what is missing, so that it can be run again.
 func (l *Layers) share(ctx context.Context, w *release.Work) (time.Duration, error) {
@@ -32,18 +28,15 @@ func (l *Layers) share(ctx context.Context, w *release.Work) (time.Duration, err
 	if err != nil {
 		return 0, err
 	}
-	for range shareAttempts {
-		if err = grantMissing(ctx, api, w, v); release.KindOf(err) != release.Conflict || !isRace(err) {
-			break
-		}
+	err = grantMissing(ctx, api, w, v)
+	switch {
+	case isRace(err):
+		return time.Second, nil // the next turn sees what is missing now
+	case err != nil:
+		return 0, err
 	}
-	if isRace(err) {
-		return time.Second, nil // the policy keeps changing: look again in a while
-	}
-	if err == nil {
-		w.Result.LayerVersion, w.Result.After = arn, "shared"
-	}
-	return 0, err
+	w.Result.LayerVersion, w.Result.After = arn, "shared"
+	return 0, nil
 }
 
 // sharedVersion is the version to share: one that was there when the plan was

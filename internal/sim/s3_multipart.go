@@ -124,13 +124,37 @@ func (c *S3Client) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteM
 // assemble joins the parts. The ETag, and the checksum if there is one, are of the parts'
 // own, not of the content.
 func (u *upload) assemble(listed *types.CompletedMultipartUpload) (*object, error) {
-	if listed == nil || len(listed.Parts) == 0 {
-		return nil, apiError("MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema")
+	parts, err := u.listed(listed)
+	if err != nil {
+		return nil, err
 	}
 	var body []byte
 	etags, sums := md5.New(), sha256.New()
+	for i, part := range parts {
+		if i < len(parts)-1 && len(part) < minPart {
+			return nil, apiError("EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size")
+		}
+		body = append(body, part...)
+		tag, sum := md5.Sum(part), sha256.Sum256(part)
+		etags.Write(tag[:])
+		sums.Write(sum[:])
+	}
+	o := &object{key: u.key, body: body, contentType: u.contentType, metadata: u.metadata}
+	o.etag = fmt.Sprintf(`"%s-%d"`, hex.EncodeToString(etags.Sum(nil)), len(parts))
+	if u.checksums {
+		o.checksum = fmt.Sprintf("%s-%d", base64.StdEncoding.EncodeToString(sums.Sum(nil)), len(parts))
+	}
+	return o, nil
+}
+
+// listed are the parts that a completion lists, which must be in order and as they were uploaded.
+func (u *upload) listed(listed *types.CompletedMultipartUpload) ([][]byte, error) {
+	if listed == nil || len(listed.Parts) == 0 {
+		return nil, apiError("MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema")
+	}
+	var parts [][]byte
 	last := int32(0)
-	for i, p := range listed.Parts {
+	for _, p := range listed.Parts {
 		number := value(p.PartNumber)
 		if number <= last {
 			return nil, apiError("InvalidPartOrder", "The list of parts was not in ascending order. Parts must be ordered by part number.")
@@ -140,20 +164,9 @@ func (u *upload) assemble(listed *types.CompletedMultipartUpload) (*object, erro
 		if !ok || unquoted(etagOf(part)) != unquoted(value(p.ETag)) {
 			return nil, apiError("InvalidPart", "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.")
 		}
-		if i < len(listed.Parts)-1 && len(part) < minPart {
-			return nil, apiError("EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size")
-		}
-		body = append(body, part...)
-		tag, sum := md5.Sum(part), sha256.Sum256(part)
-		etags.Write(tag[:])
-		sums.Write(sum[:])
+		parts = append(parts, part)
 	}
-	o := &object{key: u.key, body: body, contentType: u.contentType, metadata: u.metadata}
-	o.etag = fmt.Sprintf(`"%s-%d"`, hex.EncodeToString(etags.Sum(nil)), len(listed.Parts))
-	if u.checksums {
-		o.checksum = fmt.Sprintf("%s-%d", base64.StdEncoding.EncodeToString(sums.Sum(nil)), len(listed.Parts))
-	}
-	return o, nil
+	return parts, nil
 }
 
 // AbortMultipartUpload forgets an upload and its parts.

@@ -1,0 +1,33 @@
+package demo_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/tagboat/tagboat/internal/demo"
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+func TestTagReleaseReachesEveryTarget(t *testing.T) {
+	w, err := demo.NewWorld(t.Context(), demo.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Repo.Tag("v1.0.0", w.Repo.Commit("main", "first", demo.Files(demo.Handler, "2.32.3")))
+	answer := w.Deliver(t.Context(), w.GitHub.Push(w.Repo, "v1.0.0"))
+	if answer.Status != release.AnswerStarted {
+		t.Fatalf("%+v", answer)
+	}
+	if err := w.Settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	rel, err := w.Release(t.Context(), answer.Releases[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _ := json.MarshalIndent(rel, "", "  ")
+	t.Logf("%s", text)
+	if rel.State != release.Succeeded {
+		t.Errorf("state is %s, want succeeded", rel.State)
+	}
+}
