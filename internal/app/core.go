@@ -183,7 +183,9 @@ type fault struct {
 	Remedy string `json:"remedy,omitempty"`
 }
 
-func faultKey(phase release.Phase, item string) string { return fmt.Sprintf("fault/%s/%s", phase, item) }
+func faultKey(phase release.Phase, item string) string {
+	return fmt.Sprintf("fault/%s/%s", phase, item)
+}
 
 // failTurn records why an iteration failed and ends it.
 func (c *Core) failTurn(ctx context.Context, in Input, item string, cause error) (any, error) {

@@ -109,4 +109,3 @@ func (e localExecutions) Running(ctx context.Context, name string) (bool, error)
 	}
 	return err == nil && !execution.Status.Ended(), err
 }
-

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"path"
 	"slices"
 	"time"
 
@@ -49,8 +50,10 @@ func (m *ManifestReading) read(ctx context.Context, in Input) (manifestRead, err
 		return manifestRead{}, err
 	}
 	manifest, err := config.ParseManifestFor(found.Name, found.Text, registry, app)
-	if err == nil && rel.Request.Artifact != "" {
-		manifest, err = artifact.OnlyDropped(manifest, rel.Request.Artifact)
+	if dropped := rel.Request.Artifact; err == nil && dropped != "" {
+		if manifest, err = artifact.OnlyDropped(manifest, dropped); err == nil {
+			manifest.Artifacts[dropped] = release.ArtifactSpec{Object: path.Base(rel.Source.Key)}
+		}
 	}
 	if err != nil {
 		return manifestRead{}, err

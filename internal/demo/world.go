@@ -80,8 +80,8 @@ type World struct {
 	Answers []release.Answer
 }
 
-// Options choose how a world runs.
-type Options struct {
+// WorldOptions choose how a world runs.
+type WorldOptions struct {
 	// Seed decides the interleaving; 0 is first come, first served.
 	Seed uint64
 	Log  *slog.Logger
@@ -95,7 +95,7 @@ type Options struct {
 }
 
 // NewWorld builds the world.
-func NewWorld(ctx context.Context, o Options) (*World, error) {
+func NewWorld(ctx context.Context, o WorldOptions) (*World, error) {
 	c := clock.NewVirtual(began, o.Seed)
 	w := &World{Clock: c, Cloud: sim.New(c), GitHub: github.New(c)}
 	var err error
@@ -103,7 +103,7 @@ func NewWorld(ctx context.Context, o Options) (*World, error) {
 	return w, err
 }
 
-func (w *World) build(ctx context.Context, o Options) error {
+func (w *World) build(ctx context.Context, o WorldOptions) error {
 	if o.Registry == "" {
 		o.Registry = Registry
 	}
@@ -156,6 +156,9 @@ func (w *World) buildTools(ctx context.Context, registry string) error {
 		)},
 	})
 	if err != nil {
+		return err
+	}
+	if err := w.put(ctx, Tools, Home, StateBucket, "manifests/orders.yaml", []byte(Manifest), nil); err != nil {
 		return err
 	}
 	return w.put(ctx, Tools, Home, StateBucket, app.RegistryKey, []byte(registry), nil)
@@ -220,7 +223,7 @@ func document(statements ...map[string]any) string {
 }
 
 // install wires Tagboat to the world.
-func (w *World) install(ctx context.Context, o Options) error {
+func (w *World) install(ctx context.Context, o WorldOptions) error {
 	session, err := w.Cloud.AssumeRole(sim.RoleARN(Tools, taskRole), "tagboat")
 	if err != nil {
 		return err

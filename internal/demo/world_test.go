@@ -9,7 +9,7 @@ import (
 )
 
 func TestTagReleaseReachesEveryTarget(t *testing.T) {
-	w, err := demo.NewWorld(t.Context(), demo.Options{})
+	w, err := demo.NewWorld(t.Context(), demo.WorldOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,5 +29,29 @@ func TestTagReleaseReachesEveryTarget(t *testing.T) {
 	t.Logf("%s", text)
 	if rel.State != release.Succeeded {
 		t.Errorf("state is %s, want succeeded", rel.State)
+	}
+}
+
+func TestDropReplacesOneArtifact(t *testing.T) {
+	w, err := demo.NewWorld(t.Context(), demo.WorldOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	zip, err := demo.Zip(map[string]string{"python/x.py": "x = 1\n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Upload(t.Context(), "drops/orders/deps/2.0.0.zip", zip, map[string]string{"actor": "ci"}); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.Answers) != 1 || w.Answers[0].Status != release.AnswerStarted {
+		t.Fatalf("answers: %+v", w.Answers)
+	}
+	if err := w.Settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	rel, err := w.Release(t.Context(), w.Answers[0].Releases[0])
+	if err != nil || rel.State != release.Succeeded {
+		t.Errorf("got %s %q (%v), want succeeded", rel.State, rel.Error, err)
 	}
 }

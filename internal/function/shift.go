@@ -236,7 +236,7 @@ func (s *shift) ready(ctx context.Context) (time.Duration, error) {
 		FunctionName: &s.step.Name, Qualifier: &s.step.Alias,
 	})
 	switch {
-	case isCode(err, codeNoProvisioned), isStatus(err, http.StatusNotFound): // emulators have no such API at all
+	case isCode(err, codeNoProvisioned), statusOf(err) == http.StatusNotFound: // emulators have no such API at all
 		return 0, nil
 	case err != nil:
 		return 0, s.refused(err, "read the provisioned concurrency of")

@@ -86,9 +86,6 @@ func TestOnlyWhatIsAskedForChanges(t *testing.T) {
 		update, _ := w.steps(ctx, func(f *release.FunctionStep, _ *release.ShiftStep) { f.Code = nil })
 		before := w.state().Latest
 		must(t, w.apply(ctx, update))
-		if state := w.state().Published[1].Configuration.State; state != types.StateActive {
-			t.Errorf("done while the new version is %s", state)
-		}
 		after := w.state().Latest
 		if after.CodeSha256 != before.CodeSha256 || !maps.Equal(after.Environment, before.Environment) ||
 			*after.Configuration.Handler != *before.Configuration.Handler {
@@ -311,9 +308,12 @@ func TestAnUpdateInProgressIsWaitedFor(t *testing.T) {
 		w.clearCalls()
 		must(t, w.apply(ctx, update))
 	})
-	f := w.state()
+	f := w.state() // no time has passed since the step was done
 	if f.Latest.CodeSha256 != sum(newZip) || *f.Latest.Configuration.MemorySize != 1024 {
 		t.Errorf("code %s, memory %d: want the new code and the other's memory", f.Latest.CodeSha256, *f.Latest.Configuration.MemorySize)
+	}
+	if state := f.Published[1].Configuration.State; state != types.StateActive {
+		t.Errorf("done while the new version is %s", state)
 	}
 	if looks := w.calls()["GetFunction"]; looks > 36 {
 		t.Errorf("%d looks in 80 seconds of waiting, want fewer and fewer", looks)

@@ -26,6 +26,15 @@ func isCode(err error, code string) bool {
 	return errors.As(err, &refusal) && refusal.ErrorCode() == code
 }
 
+// statusOf is the HTTP status of the answer; 0 if none came.
+func statusOf(err error) int {
+	var answer interface{ HTTPStatusCode() int }
+	if !errors.As(err, &answer) {
+		return 0
+	}
+	return answer.HTTPStatusCode()
+}
+
 // kindOf is what can be done about an error of a client.
 func kindOf(err error) release.Kind {
 	var known *release.Error
@@ -34,6 +43,9 @@ func kindOf(err error) release.Kind {
 	}
 	var refusal smithy.APIError
 	if !errors.As(err, &refusal) {
+		if status := statusOf(err); status >= 400 && status < 500 {
+			return release.Invalid // an answer that is not the service's, such as a proxy's
+		}
 		return release.Transient // the connection failed: nobody knows whether the call was carried out
 	}
 	switch refusal.ErrorCode() {

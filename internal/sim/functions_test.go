@@ -340,3 +340,73 @@ func TestFunctionsAreNamedInFourWays(t *testing.T) {
 		}
 	})
 }
+
+func TestAFunctionOfAnotherAccountIsOutOfReach(t *testing.T) {
+	within(t, func(w world) {
+		w.function(dev)
+		arn := "arn:aws:lambda:us-east-1:" + dev + ":function:orders-api"
+		_, err := w.lambda(other).PublishVersion(w.ctx, &lambda.PublishVersionInput{FunctionName: &arn})
+		refused(t, err, "AccessDeniedException", "lambda:PublishVersion on resource: "+arn+" because no resource-based policy allows")
+	})
+}
+
+func TestNewFunctionsAreChecked(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*lambda.CreateFunctionInput)
+		code   string
+	}{
+		{"its name is taken", func(in *lambda.CreateFunctionInput) { in.FunctionName = ptr("orders-api") }, "ResourceConflictException"},
+		{"no role", func(in *lambda.CreateFunctionInput) { in.Role = nil }, "ValidationException"},
+		{"a zip without a runtime", func(in *lambda.CreateFunctionInput) { in.Runtime = "" }, "InvalidParameterValueException"},
+		{"an image with a handler", func(in *lambda.CreateFunctionInput) {
+			in.PackageType, in.Runtime, in.Code = types.PackageTypeImage, "", &types.FunctionCode{ImageUri: ptr("x")}
+		}, "InvalidParameterValueException"},
+		{"a role of another account", func(in *lambda.CreateFunctionInput) { in.Role = ptr(sim.RoleARN(other, "orders")) }, "AccessDeniedException"},
+		{"a zip of 50 MB in the request", func(in *lambda.CreateFunctionInput) { in.Code = &types.FunctionCode{ZipFile: make([]byte, 50<<20+1)} }, "RequestEntityTooLargeException"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			within(t, func(w world) {
+				w.function(dev)
+				in := &lambda.CreateFunctionInput{
+					FunctionName: ptr("new"), Role: ptr(sim.RoleARN(dev, "orders")), Runtime: types.RuntimePython313, Handler: ptr("a.b"),
+					Code: &types.FunctionCode{ZipFile: zipOf(t, nil)},
+				}
+				test.change(in)
+				_, err := w.lambda(dev).CreateFunction(w.ctx, in)
+				refused(t, err, test.code, "")
+				if got := w.cloud.Functions(dev, east); len(got) != 1 {
+					t.Errorf("a refused function is there: %v", got)
+				}
+			})
+		})
+	}
+}
+
+func TestTheStateOfAFunctionIsACopy(t *testing.T) {
+	within(t, func(w world) {
+		w.create(dev, func(in *lambda.CreateFunctionInput) {
+			in.Environment = &types.Environment{Variables: map[string]string{"A": "1"}}
+		})
+		w.release(dev, "v2")
+		f, ok := w.cloud.Function(dev, east, "orders-api")
+		if _, exists := w.cloud.Function(dev, west, "orders-api"); !ok || exists {
+			t.Errorf("found in %s: %v, in %s: %v", east, ok, west, exists)
+		}
+		files := must(f.Latest.Code.Files())(t)
+		if len(files) != 1 || string(files["app.py"]) != "v2" || f.Latest.CodeSha256 != f.Latest.Code.CodeSha256() {
+			t.Errorf("got files %q and hash %q", files, f.Latest.CodeSha256)
+		}
+		if v, ok := f.Version("1"); !ok || v.Environment["A"] != "1" {
+			t.Errorf("got version 1 %v, %v", ok, v.Environment)
+		}
+		if _, ok := f.Version("2"); ok {
+			t.Error("there is a version 2")
+		}
+		f.Latest.Environment["A"] = "changed"
+		if got := w.get(dev, "").Configuration.Environment.Variables["A"]; got != "1" {
+			t.Errorf("changing the copy changed the function: %q", got)
+		}
+	})
+}

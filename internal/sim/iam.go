@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -155,9 +156,14 @@ func (s *Session) subject(action, resource string) subject {
 	return sub
 }
 
-// authorize checks what only the caller's own policies decide; c.mu is held.
+// authorize checks what only the caller's own policies decide, because the resource has
+// no policy: another account's is out of reach. c.mu is held.
 func (r request) authorize(action, resource string) error {
-	return r.authorizeOn(r.session.subject(action, resource), r.session.account, nil)
+	owner := r.session.account
+	if parts := strings.SplitN(resource, ":", 6); len(parts) == 6 {
+		owner = parts[4]
+	}
+	return r.authorizeOn(r.session.subject(action, resource), owner, nil)
 }
 
 // authorizeOn checks a permission on a resource of owner's that may have a policy of its

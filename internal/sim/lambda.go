@@ -76,8 +76,8 @@ func (c *LambdaClient) target(name, qualifier *string) functionTarget {
 	return t
 }
 
-// request is a call about a function. It is permitted by the caller's own policies:
-// functions have no resource policies here.
+// request is a call about a function or a layer that only the caller's own policies
+// permit: functions have no resource policies here.
 func (c *LambdaClient) request(action, permission, resource string) request {
 	return request{
 		session: c.session, service: lambdaService, action: action, region: c.region,
@@ -89,10 +89,6 @@ func (c *LambdaClient) request(action, permission, resource string) request {
 func (c *LambdaClient) function(t functionTarget) (*function, error) {
 	if t.region != c.region {
 		return nil, notFound("Functions from '%s' are not reachable in this region ('%s')", t.region, c.region)
-	}
-	if t.account != c.session.account {
-		r := request{session: c.session, service: lambdaService}
-		return nil, r.denied(c.session.subject("lambda:InvokeFunction", t.arn()), "because no resource-based policy allows the action")
 	}
 	f, ok := c.session.cloud.region(t.account, t.region).functions[t.name]
 	if !ok {

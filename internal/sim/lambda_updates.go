@@ -155,7 +155,10 @@ func (s settings) apply(config *types.FunctionConfiguration) {
 		config.Runtime = s.runtime
 	}
 	if s.environment != nil {
-		config.Environment = &types.EnvironmentResponse{Variables: maps.Clone(s.environment.Variables)}
+		config.Environment = nil
+		if len(s.environment.Variables) > 0 {
+			config.Environment = &types.EnvironmentResponse{Variables: maps.Clone(s.environment.Variables)}
+		}
 	}
 	s.applyConnections(config)
 }

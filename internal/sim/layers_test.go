@@ -215,14 +215,17 @@ func TestTwoVersionsOfOneLayerAreRefused(t *testing.T) {
 
 func TestCodeAndLayersHaveAtMost250MegabytesUnzipped(t *testing.T) {
 	within(t, func(w world) {
+		const limit = 262_144_000
+		big := *must(w.lambda(tools).PublishLayerVersion(w.ctx, &lambda.PublishLayerVersionInput{
+			LayerName: ptr("big"), Content: &types.LayerVersionContentInput{ZipFile: zeros(t, limit-len("v1"))}}))(t).LayerVersionArn
 		w.function(tools)
-		publish := func(n int) string {
-			return *must(w.lambda(tools).PublishLayerVersion(w.ctx, &lambda.PublishLayerVersionInput{
-				LayerName: ptr("big"), Content: &types.LayerVersionContentInput{ZipFile: zeros(t, n)}}))(t).LayerVersionArn
-		}
-		const limit, code = 262_144_000, len("v1")
-		refused(t, w.setLayers(tools, publish(limit-code+1)), "InvalidParameterValueException", "The actual size is 262144001 bytes.")
-		if err := w.setLayers(tools, publish(limit-code)); err != nil {
+		must(w.updateCode(tools, "v10"))(t)
+		w.sleep(time.Minute)
+		refused(t, w.setLayers(tools, big), "InvalidParameterValueException",
+			"Function code combined with layers exceeds the maximum allowed size of 262144000 bytes. The actual size is 262144001 bytes.")
+		must(w.updateCode(tools, "v1"))(t)
+		w.sleep(time.Minute)
+		if err := w.setLayers(tools, big); err != nil {
 			t.Fatal(err)
 		}
 		w.sleep(time.Minute)

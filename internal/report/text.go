@@ -1,0 +1,50 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// Text prints a release with its steps, as people read it.
+func Text(out io.Writer, v View) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, step := range v.Steps {
+		where := step.Environment
+		if where == "" {
+			where = "tools"
+		}
+		fmt.Fprintf(table, "   %s\t%s\t%s\t%s\t%s\t%s → %s\n", mark(step.State), where, step.Region, step.Kind, step.Target, step.Before, step.After)
+		if step.Error != "" {
+			fmt.Fprintf(table, "     \t\t\t\t\t%s\n", firstLine(step.Error))
+		}
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "   %s %s\n", strings.ToUpper(string(v.State)), Sentence(v.Release))
+	if v.Remedy != "" {
+		fmt.Fprintf(out, "   next: %s\n", v.Remedy)
+	}
+	return nil
+}
+
+// mark is one character for a step's state.
+func mark(state release.StepState) string {
+	switch state {
+	case release.StepDone:
+		return "+"
+	case release.StepUnchanged:
+		return "="
+	case release.StepFailed:
+		return "!"
+	case release.StepRolledBack:
+		return "<"
+	case release.StepRunning:
+		return ">"
+	}
+	return "."
+}
