@@ -37,6 +37,8 @@ const lockWait = time.Second
 type File struct {
 	path string
 	db   *bbolt.DB
+	// file is the one under db.
+	file *os.File
 	// broken is set by a fault in the middle of a transaction: the database may
 	// hold locks for ever then and is not used any more.
 	broken atomic.Bool
@@ -53,13 +55,9 @@ func open(path string, limit int) (*File, error) {
 	if err := inspect(path); err != nil {
 		return nil, err
 	}
-	f := &File{path: path}
-	err := guarded(func() (err error) {
-		f.db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, MaxSize: limit})
-		return err
-	})
+	f, err := openDatabase(path, bbolt.Options{MaxSize: limit})
 	if err != nil {
-		return nil, failure(path, err)
+		return nil, err
 	}
 	if err := f.prepare(); err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -80,20 +78,41 @@ func inspect(path string) error {
 	case info.Size() == 0:
 		return nil
 	}
-	return failure(path, guarded(func() error {
-		db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, ReadOnly: true, PreLoadFreelist: true})
-		if err != nil {
-			return err
-		}
-		err = db.View(func(tx *bbolt.Tx) error { return check(path, tx) })
-		return errors.Join(err, db.Close())
-	}))
+	f, err := openDatabase(path, bbolt.Options{ReadOnly: true, PreLoadFreelist: true})
+	if err != nil {
+		return err
+	}
+	err = f.view(func(tx *bbolt.Tx) error { return check(path, tx) })
+	return errors.Join(err, f.Close())
+}
+
+// openDatabase opens the database, which may well fault over a damaged file. It
+// never leaves the file locked then.
+func openDatabase(path string, options bbolt.Options) (*File, error) {
+	f := &File{path: path}
+	options.Timeout = lockWait
+	options.OpenFile = func(name string, flag int, mode os.FileMode) (file *os.File, err error) {
+		f.file, err = os.OpenFile(name, flag, mode)
+		return f.file, err
+	}
+	err := guarded(func() (err error) {
+		f.db, err = bbolt.Open(path, 0o600, &options)
+		return err
+	})
+	if err == nil {
+		return f, nil
+	}
+	if f.file != nil {
+		_ = f.file.Close() // unlocks it; bbolt has done so itself unless it faulted
+	}
+	return nil, failure(path, err)
 }
 
 // Close lets go of the file. Calls after it fail.
 func (f *File) Close() error {
 	if f.broken.Load() {
-		return nil // a lock that is never released would stop us here
+		// The database would wait for its locks. The mapped memory is lost until the process ends.
+		return failure(f.path, f.file.Close())
 	}
 	return failure(f.path, f.db.Close())
 }

@@ -183,7 +183,7 @@ func (c *LambdaClient) getLayerVersion(ctx context.Context, action string, t lay
 // account the policy of the layer version too; what is in another region is denied.
 func (c *LambdaClient) readLayer(r request, t layerTarget) (*layerVersion, error) {
 	sub := c.session.subject("lambda:GetLayerVersion", t.arn())
-	if false {
+	if t.region != c.region {
 		return nil, r.denied(sub, "because no resource-based policy allows the lambda:GetLayerVersion action")
 	}
 	v := c.session.cloud.layerVersion(t)

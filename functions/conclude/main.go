@@ -1,0 +1,10 @@
+// Conclude records how a release ended and hands its leases on.
+//
+// It needs the table and the right to resume executions.
+package main
+
+import "github.com/tagboat/tagboat/internal/app"
+
+func main() {
+	app.RunTask((*app.Parts).Conclude, app.NeedTokens)
+}
