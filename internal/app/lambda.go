@@ -93,10 +93,11 @@ func NeedLink(_ context.Context, p *Parts, _ *awsapi.Clients) error {
 
 // lambdaParts wires the parts at the cold start of a Lambda.
 func lambdaParts(ctx context.Context, needs []Need) (*Parts, *awsapi.Clients, error) {
-	clients, err := awsapi.Load(ctx, "")
+	cfg, err := lambdaConfig()
 	if err != nil {
 		return nil, nil, err
 	}
+	clients := awsapi.New(cfg)
 	table, tableErr := required(envTable)
 	bucket, bucketErr := required(envBucket)
 	p := &Parts{

@@ -123,7 +123,7 @@ func TestLoadSubstitutes(t *testing.T) {
 
 const edgy = `{"StartAt":"T","States":{
 	"T":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"f"},
-		"Retry":[{"ErrorEquals":["A"]},{"ErrorEquals":["States.ALL"]}],"Catch":[{"ErrorEquals":["States.ALL"],"Next":"F"}],"Next":"M"},
+		"Retry":[{"ErrorEquals":["A"]},{"ErrorEquals":["States.ALL"]}],"Catch":[{"ErrorEquals":["States.ALL"],"Next":"F"}],"ResultPath":null,"Next":"M"},
 	"M":{"Type":"Map","ItemProcessor":{"StartAt":"C","States":{
 		"C":{"Type":"Choice","Choices":[{"Variable":"$","IsNull":true,"Next":"P"}],"Default":"P"},"P":{"Type":"Pass","End":true}}},"End":true},
 	"F":{"Type":"Fail"}}}`

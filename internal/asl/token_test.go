@@ -67,16 +67,20 @@ func TestTokenMayComeBeforeTheFunctionReturns(t *testing.T) {
 	both(t, func(t *testing.T, c clock.Clock) {
 		var w *world
 		var cut error
+		returned := c.NewSignal()
 		w = newWorld(t, c, waiting(``), map[string]function{"f": func(ctx context.Context, p json.RawMessage) (any, error) {
 			if err := w.engine.SendTaskSuccess(ctx, tokenOf(p), json.RawMessage(`5`)); err != nil {
 				return nil, err
 			}
+			defer returned.Fire()
 			cut = c.Sleep(ctx, time.Second)
 			return nil, errors.New("too late to fail")
 		}})
 		wantOutput(t, w.run(`{}`), `5`)
 		w.wantHistory(`ExecutionStarted TaskStateEntered TaskScheduled TaskStarted TaskSubmitted TaskSucceeded TaskStateExited ExecutionSucceeded`)
-		_ = c.Sleep(t.Context(), 2*time.Second)
+		if err := returned.Wait(t.Context(), time.Minute); err != nil {
+			t.Fatal(err)
+		}
 		if cut != nil {
 			t.Errorf("the function was cut short: %v", cut)
 		}

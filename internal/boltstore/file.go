@@ -37,17 +37,16 @@ const lockWait = time.Second
 type File struct {
 	path string
 	db   *bbolt.DB
-	// file is the one under db.
-	file *os.File
 	// broken is set by a fault in the middle of a transaction: the database may
-	// hold locks for ever then and is not used any more.
+	// wait for its own locks for ever then and is not used any more.
 	broken atomic.Bool
 }
 
 // Open opens a state file and makes one where there is none. It refuses a file
 // that is in use by another process ([release.Conflict]), one that is not a
 // state file of this version of Tagboat ([release.Invalid]), and one that is
-// damaged ([release.Internal]); it changes none of them.
+// damaged ([release.Internal]); it changes none of them. A damaged one may stay
+// locked until the process ends.
 func Open(path string) (*File, error) { return open(path, 0) }
 
 // open limits the file to a size in bytes; 0 is no limit.
@@ -86,33 +85,24 @@ func inspect(path string) error {
 	return errors.Join(err, f.Close())
 }
 
-// openDatabase opens the database, which may well fault over a damaged file. It
-// never leaves the file locked then.
 func openDatabase(path string, options bbolt.Options) (*File, error) {
 	f := &File{path: path}
 	options.Timeout = lockWait
-	options.OpenFile = func(name string, flag int, mode os.FileMode) (file *os.File, err error) {
-		f.file, err = os.OpenFile(name, flag, mode)
-		return f.file, err
-	}
 	err := guarded(func() (err error) {
 		f.db, err = bbolt.Open(path, 0o600, &options)
 		return err
 	})
-	if err == nil {
-		return f, nil
+	if err != nil {
+		return nil, failure(path, err)
 	}
-	if f.file != nil {
-		_ = f.file.Close() // unlocks it; bbolt has done so itself unless it faulted
-	}
-	return nil, failure(path, err)
+	return f, nil
 }
 
-// Close lets go of the file. Calls after it fail.
+// Close lets go of the file. Calls after it fail. A file that turned out to be
+// damaged while it was open stays locked until the process ends.
 func (f *File) Close() error {
 	if f.broken.Load() {
-		// The database would wait for its locks. The mapped memory is lost until the process ends.
-		return failure(f.path, f.file.Close())
+		return nil
 	}
 	return failure(f.path, f.db.Close())
 }

@@ -243,8 +243,9 @@ func TestAnEmptyFileAndOneOfACrashAtTheFirstStartAreTakenUp(t *testing.T) {
 }
 
 func TestAFileThatWasCutOffIsReported(t *testing.T) {
-	path, _, raw := filled(t)
-	for _, size := range []int{1, 100, 4096, 4097, 8192, len(raw) / 2, len(raw) - 4096} {
+	_, _, raw := filled(t)
+	for _, size := range []int{1, 100, 4096, 4097, 8192, 3 * 4096, 5*4096 + 1} {
+		path := newPath(t)
 		if err := os.WriteFile(path, raw[:size], 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -258,11 +259,13 @@ func TestAFileThatWasCutOffIsReported(t *testing.T) {
 
 // A byte that is wrong is either reported, when the file is opened, or one that nothing depends on.
 func TestAWrongByteAnywhereIsNeverReadAsTruth(t *testing.T) {
-	path, text, raw := filled(t)
+	_, text, raw := filled(t)
+	dir := t.TempDir()
 	reported := 0
 	for at := 0; at < len(raw); at += 61 {
 		wrong := bytes.Clone(raw)
 		wrong[at] ^= 1 << (at % 8)
+		path := filepath.Join(dir, strconv.Itoa(at))
 		if err := os.WriteFile(path, wrong, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -285,12 +288,13 @@ func TestAWrongByteAnywhereIsNeverReadAsTruth(t *testing.T) {
 }
 
 func TestAPageThatIsOverwrittenIsReported(t *testing.T) {
-	path, text, raw := filled(t)
+	_, text, raw := filled(t)
 	page := os.Getpagesize()
 	for _, filler := range []byte{0, 0xff, 'x'} {
 		for at := 0; at < len(raw); at += page {
 			wrong := bytes.Clone(raw)
 			copy(wrong[at:at+page], bytes.Repeat([]byte{filler}, page))
+			path := filepath.Join(t.TempDir(), "tagboat.db")
 			if err := os.WriteFile(path, wrong, 0o600); err != nil {
 				t.Fatal(err)
 			}

@@ -1,0 +1,570 @@
+package ledger_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tagboat/tagboat/internal/clock"
+	"github.com/tagboat/tagboat/internal/ledger"
+	"github.com/tagboat/tagboat/internal/ledger/ledgertest"
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+var start = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// book is a ledger whose time stands still but for pass, over a table that can fail.
+type book struct {
+	*ledger.Ledger
+	table *ledgertest.Flaky
+	time  *clock.Virtual
+}
+
+func newBook() *book {
+	b := &book{table: &ledgertest.Flaky{Table: ledger.NewMemoryTable()}, time: clock.NewVirtual(start, 0)}
+	b.Ledger = ledger.New(b.table, b.time)
+	return b
+}
+
+func (b *book) pass(d time.Duration) {
+	b.time.Run(func() { _ = b.time.Sleep(context.Background(), d) })
+}
+
+func request(app, version string) release.Request {
+	return release.Request{
+		App: app, Version: version, Attempt: 1, Trigger: release.TriggeredByPush,
+		Source: release.Source{RepositoryID: 7, Repository: "acme/" + app, Tag: "v" + version},
+	}
+}
+
+func (b *book) create(t *testing.T, req release.Request) release.Release {
+	t.Helper()
+	rel, created, err := b.Create(t.Context(), req)
+	if err != nil || !created {
+		t.Fatalf("creating %s %s: created %v, error %v", req.App, req.Version, created, err)
+	}
+	return rel
+}
+
+func (b *book) end(t *testing.T, id string, state release.State) {
+	t.Helper()
+	if _, err := b.Update(t.Context(), id, "", func(rel *release.Release) error {
+		rel.State = state
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func ids(t *testing.T) func([]release.Release, error) []string {
+	return func(rels []release.Release, err error) []string {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := []string{}
+		for _, rel := range rels {
+			got = append(got, rel.ID)
+		}
+		return got
+	}
+}
+
+func want[T any](t *testing.T, what string, got, want T) {
+	t.Helper()
+	g, w := fmt.Sprintf("%+v", got), fmt.Sprintf("%+v", want)
+	if g != w {
+		t.Errorf("%s: got %s\nwant %s", what, g, w)
+	}
+}
+
+func wantKind(t *testing.T, err error, want release.Kind, parts ...string) {
+	t.Helper()
+	if err == nil || release.KindOf(err) != want {
+		t.Fatalf("error of kind %s, want %s: %v", release.KindOf(err), want, err)
+	}
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("error %q does not name %q", err, part)
+		}
+	}
+}
+
+func ok(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestACreatedReleaseIsRecordedAsReceived(t *testing.T) {
+	b := newBook()
+	req := request("orders", "1.0.0")
+	rel := b.create(t, req)
+	got, err := b.Release(t.Context(), req.ID())
+	ok(t, err)
+	want(t, "read", got, rel)
+	want(t, "record", got, release.Release{
+		ID: req.ID(), App: "orders", Version: "1.0.0", Attempt: 1, Source: req.Source,
+		State: release.Received, Request: req, Created: start, Updated: start,
+	})
+}
+
+func TestADuplicateRequestGetsTheRecordOfTheFirst(t *testing.T) {
+	b := newBook()
+	first := b.create(t, request("orders", "1.0.0"))
+	b.end(t, first.ID, release.Succeeded)
+	b.pass(time.Minute)
+	again := request("orders", "1.0.0")
+	again.Trigger, again.Delivery = release.TriggeredByCreate, "other"
+	rel, created, err := b.Create(t.Context(), again)
+	ok(t, err)
+	if created || rel.State != release.Succeeded || rel.Request.Trigger != release.TriggeredByPush {
+		t.Errorf("created %v, got %+v", created, rel)
+	}
+	want(t, "list", ids(t)(b.List(t.Context(), ledger.Filter{})), []string{first.ID})
+	want(t, "active", ids(t)(b.Active(t.Context())), []string{})
+}
+
+func TestOfSimultaneousRequestsForOneReleaseOneCreatesIt(t *testing.T) {
+	l := ledger.New(ledger.NewMemoryTable(), clock.System{})
+	var created, all = make(chan bool, 20), sync.WaitGroup{}
+	for range cap(created) {
+		all.Go(func() {
+			_, won, err := l.Create(context.Background(), request("orders", "1.0.0"))
+			if err != nil {
+				t.Error(err)
+			}
+			created <- won
+		})
+	}
+	all.Wait()
+	close(created)
+	winners := 0
+	for won := range created {
+		if won {
+			winners++
+		}
+	}
+	want(t, "winners", winners, 1)
+	want(t, "listed", len(ids(t)(l.List(t.Context(), ledger.Filter{}))), 1)
+}
+
+func TestAnUnknownReleaseIsNotFound(t *testing.T) {
+	b := newBook()
+	for _, id := range []string{"", "nonesuch", "a/b"} {
+		_, err := b.Release(t.Context(), id)
+		wantKind(t, err, release.NotFound, id)
+		_, err = b.Update(t.Context(), id, "", func(*release.Release) error { return nil })
+		wantKind(t, err, release.NotFound, id)
+	}
+}
+
+func TestOnlyTheExecutionOfAReleaseChangesIt(t *testing.T) {
+	b := newBook()
+	id := b.create(t, request("orders", "1.0.0")).ID
+	take := func(execution string) func(*release.Release) error {
+		return func(rel *release.Release) error {
+			rel.Execution = execution
+			return nil
+		}
+	}
+	_, err := b.Update(t.Context(), id, "", take("first"))
+	ok(t, err)
+	b.pass(time.Second)
+	rel, err := b.Update(t.Context(), id, "first", func(rel *release.Release) error {
+		rel.State = release.Running
+		return nil
+	})
+	ok(t, err)
+	if rel.State != release.Running || !rel.Updated.Equal(start.Add(time.Second)) {
+		t.Errorf("got %+v", rel)
+	}
+	_, err = b.Update(t.Context(), id, "", take("second"))
+	ok(t, err)
+	_, err = b.Update(t.Context(), id, "first", take("first"))
+	wantKind(t, err, release.Conflict, id, "taken over", `"second"`)
+}
+
+func TestAChangeThatFailsChangesNothing(t *testing.T) {
+	b := newBook()
+	rel := b.create(t, request("orders", "1.0.0"))
+	boom := errors.New("boom")
+	_, err := b.Update(t.Context(), rel.ID, "", func(rel *release.Release) error {
+		rel.State = release.Succeeded
+		return boom
+	})
+	if !errors.Is(err, boom) {
+		t.Errorf("got error %v, want %v", err, boom)
+	}
+	got, err := b.Release(t.Context(), rel.ID)
+	ok(t, err)
+	want(t, "release", got, rel)
+}
+
+func TestAReleaseThatHasEndedStaysAsItIs(t *testing.T) {
+	b := newBook()
+	id := b.create(t, request("orders", "1.0.0")).ID
+	finish := func(rel *release.Release) error {
+		rel.State, rel.Error = release.FailedClean, "smoke test failed"
+		return nil
+	}
+	ended, err := b.Update(t.Context(), id, "", finish)
+	ok(t, err)
+	if !ended.Ended.Equal(start) {
+		t.Errorf("ended at %s, want %s", ended.Ended, start)
+	}
+	b.pass(time.Hour)
+	again, err := b.Update(t.Context(), id, "", finish)
+	ok(t, err)
+	want(t, "ended again", again, ended)
+	_, err = b.Update(t.Context(), id, "", func(rel *release.Release) error {
+		rel.State = release.Succeeded
+		return nil
+	})
+	wantKind(t, err, release.Conflict, id, "failed_clean")
+}
+
+func TestConcurrentChangesOfAReleaseAllCount(t *testing.T) {
+	l := ledger.New(ledger.NewMemoryTable(), clock.System{})
+	rel, _, err := l.Create(t.Context(), request("orders", "1.0.0"))
+	ok(t, err)
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if _, err := l.Update(context.Background(), rel.ID, "", func(rel *release.Release) error {
+				rel.Environments = append(rel.Environments, release.Progress{Name: "one more"})
+				return nil
+			}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	rel, err = l.Release(t.Context(), rel.ID)
+	ok(t, err)
+	want(t, "changes", len(rel.Environments), 20)
+}
+
+func TestReleasesAreListedNewestFirst(t *testing.T) {
+	b := newBook()
+	var orders, all []string
+	for i := range 12 {
+		app := "orders"
+		if i%3 == 0 {
+			app = "billing"
+		}
+		id := b.create(t, request(app, fmt.Sprintf("1.0.%d", i))).ID
+		all = append([]string{id}, all...)
+		if app == "orders" {
+			orders = append([]string{id}, orders...)
+		}
+		b.pass(time.Second)
+	}
+	dry := request("orders", "2.0.0")
+	dry.DryRun = true
+	plan := b.create(t, dry).ID
+
+	tests := []struct {
+		name   string
+		filter ledger.Filter
+		want   []string
+	}{
+		{"all", ledger.Filter{}, all},
+		{"one app", ledger.Filter{App: "orders"}, orders},
+		{"the newest", ledger.Filter{Limit: 5}, all[:5]},
+		{"those before a time", ledger.Filter{Before: start.Add(7 * time.Second), Limit: 3}, all[5:8]},
+		{"dry runs too", ledger.Filter{App: "orders", DryRuns: true, Limit: 2}, []string{plan, orders[0]}},
+		{"the newest that is no dry run", ledger.Filter{Limit: 1}, all[:1]},
+		{"an app without releases", ledger.Filter{App: "nonesuch"}, []string{}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			want(t, "list", ids(t)(b.List(t.Context(), test.filter)), test.want)
+		})
+	}
+}
+
+func TestAReleaseIsActiveUntilItEnds(t *testing.T) {
+	b := newBook()
+	first, second := b.create(t, request("orders", "1.0.0")).ID, b.create(t, request("orders", "1.0.1")).ID
+	want(t, "both", len(ids(t)(b.Active(t.Context()))), 2)
+	b.end(t, first, release.Refused)
+	want(t, "one", ids(t)(b.Active(t.Context())), []string{second})
+}
+
+func TestAnEndWhoseIndexEntryWasNotRemovedIsRepairedByReading(t *testing.T) {
+	b := newBook()
+	id := b.create(t, request("orders", "1.0.0")).ID
+	b.table.Fail(3, ledgertest.Lost) // after the read and the write of the record
+	b.end(t, id, release.Succeeded)
+	if b.table.Pending() {
+		t.Fatal("the removal did not fail")
+	}
+	want(t, "active", ids(t)(b.Active(t.Context())), []string{})
+	items, err := b.table.Query(t.Context(), "active", "", ledger.Page{})
+	ok(t, err)
+	want(t, "entries", len(items), 0)
+}
+
+func TestTheLastAttemptFromASourceIsFound(t *testing.T) {
+	b := newBook()
+	req := request("orders", "1.0.0")
+	_, found, err := b.LastAttempt(t.Context(), req)
+	ok(t, err)
+	want(t, "found", found, false)
+	for attempt := 1; attempt <= 11; attempt++ {
+		req.Attempt = attempt
+		b.create(t, req)
+	}
+	dry := req
+	dry.Attempt, dry.DryRun = 40, true
+	b.create(t, dry)
+	other := request("orders", "1.0.1")
+	other.Attempt = 30
+	b.create(t, other)
+
+	last, found, err := b.LastAttempt(t.Context(), request("orders", "1.0.0"))
+	ok(t, err)
+	if !found || last.Attempt != 11 || last.Version != "1.0.0" || last.Request.DryRun {
+		t.Errorf("found %v: %+v", found, last)
+	}
+}
+
+func TestResultsOfAllPhasesAndSitesAreReadTogether(t *testing.T) {
+	b := newBook()
+	sites := []release.Site{{Environment: "dev", Account: "1", Region: "r"}, {Environment: "prod", Account: "2", Region: "r"}}
+	for _, phase := range []release.Phase{release.PhaseUpdate, release.PhaseShift} {
+		for _, site := range sites {
+			results, err := b.SiteResults(t.Context(), "rel", phase, site)
+			ok(t, err)
+			id := string(phase) + "/" + site.String()
+			want(t, "before", results.Get(id), release.Result{Step: id, State: release.StepPending})
+			results.Set(release.Result{Step: id, State: release.StepRunning})
+			ok(t, results.Save(t.Context()))
+			results.Set(release.Result{Step: id, State: release.StepDone, Version: "3"})
+			ok(t, results.Save(t.Context()))
+			ok(t, results.Save(t.Context()))
+		}
+	}
+	all, err := b.Results(t.Context(), "rel")
+	ok(t, err)
+	want(t, "results", len(all), 4)
+	for id, result := range all {
+		want(t, "result", result, release.Result{Step: id, State: release.StepDone, Version: "3"})
+	}
+	again, err := b.SiteResults(t.Context(), "rel", release.PhaseShift, sites[0])
+	ok(t, err)
+	want(t, "read by the next turn", again.Get("shift/dev/1/r").Version, "3")
+}
+
+func TestAStaleTaskCannotOverwriteTheResultsOfANewerOne(t *testing.T) {
+	b := newBook()
+	site := release.Site{Environment: "dev", Account: "1", Region: "r"}
+	stale, err := b.SiteResults(t.Context(), "rel", release.PhaseUpdate, site)
+	ok(t, err)
+	newer, err := b.SiteResults(t.Context(), "rel", release.PhaseUpdate, site)
+	ok(t, err)
+	newer.Set(release.Result{Step: "s", State: release.StepDone})
+	ok(t, newer.Save(t.Context()))
+	stale.Set(release.Result{Step: "s", State: release.StepRunning})
+	wantKind(t, stale.Save(t.Context()), release.Transient, "another run")
+	all, err := b.Results(t.Context(), "rel")
+	ok(t, err)
+	want(t, "state", all["s"].State, release.StepDone)
+}
+
+func TestResultsThatAreSavedSideBySideAreAllThere(t *testing.T) {
+	b := newBook()
+	results, err := b.SiteResults(t.Context(), "rel", release.PhaseUpdate, release.Site{Environment: "dev", Account: "1", Region: "r"})
+	ok(t, err)
+	slow := &slowTable{Table: b.table, clock: b.time}
+	side, err := ledger.New(slow, b.time).SiteResults(t.Context(), "rel", release.PhaseUpdate,
+		release.Site{Environment: "prod", Account: "1", Region: "r"})
+	ok(t, err)
+	var system, virtual sync.WaitGroup
+	for i := range 30 {
+		id := fmt.Sprint(i)
+		system.Go(func() {
+			results.Set(release.Result{Step: "dev/" + id})
+			if err := results.Save(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	system.Wait()
+	b.time.Run(func() {
+		clock.Each(b.time, 30, 0, func(i int) {
+			side.Set(release.Result{Step: fmt.Sprintf("prod/%d", i)})
+			if err := side.Save(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	})
+	virtual.Wait()
+	all, err := b.Results(t.Context(), "rel")
+	ok(t, err)
+	want(t, "results", len(all), 60)
+	if slow.puts > 5 {
+		t.Errorf("%d writes for what was saved at the same time, want few", slow.puts)
+	}
+}
+
+// slowTable takes virtual time for each write.
+type slowTable struct {
+	ledger.Table
+	clock clock.Clock
+	puts  int
+}
+
+func (s *slowTable) Put(ctx context.Context, item ledger.Item) error {
+	s.puts++
+	if err := s.clock.Sleep(ctx, time.Second); err != nil {
+		return err
+	}
+	return s.Table.Put(ctx, item)
+}
+
+func TestWhatIsStagedForAReleaseIsReadBack(t *testing.T) {
+	b := newBook()
+	ok(t, b.PutArtifact(t.Context(), "rel", release.Artifact{Name: "code", SHA256: "old"}))
+	ok(t, b.PutArtifact(t.Context(), "rel", release.Artifact{Name: "code", SHA256: "new"}))
+	ok(t, b.PutArtifact(t.Context(), "rel", release.Artifact{Name: "deps/all", SHA256: "d"}))
+	ok(t, b.PutArtifact(t.Context(), "rel2", release.Artifact{Name: "other"}))
+	artifacts, err := b.Artifacts(t.Context(), "rel")
+	ok(t, err)
+	want(t, "artifacts", artifacts, map[string]release.Artifact{
+		"code": {Name: "code", SHA256: "new"}, "deps/all": {Name: "deps/all", SHA256: "d"},
+	})
+
+	var note map[string]int
+	found, err := b.ReadNote(t.Context(), "rel", "snapshot/dev", &note)
+	ok(t, err)
+	want(t, "found", found, false)
+	ok(t, b.Note(t.Context(), "rel", "snapshot/dev", map[string]int{"n": 1}))
+	ok(t, b.Note(t.Context(), "rel", "snapshot/prod", map[string]int{"n": 2}))
+	ok(t, b.Note(t.Context(), "rel", "snapshot/dev", map[string]int{"n": 3}))
+	found, err = b.ReadNote(t.Context(), "rel", "snapshot/dev", &note)
+	ok(t, err)
+	want(t, "found", found, true)
+	want(t, "note", note, map[string]int{"n": 3})
+	notes, err := b.Notes(t.Context(), "rel", "snapshot/")
+	ok(t, err)
+	want(t, "notes", notes, map[string]json.RawMessage{"dev": json.RawMessage(`{"n":3}`), "prod": json.RawMessage(`{"n":2}`)})
+}
+
+func TestKnownContentsAreFoundWhereTheyWerePut(t *testing.T) {
+	b := newBook()
+	_, found, err := b.LayerVersion(t.Context(), "deps", "r1", "d")
+	ok(t, err)
+	want(t, "layer before", found, false)
+	ok(t, b.PutLayerVersion(t.Context(), "deps", "r1", "d", "arn:1"))
+	arn, found, err := b.LayerVersion(t.Context(), "deps", "r1", "d")
+	ok(t, err)
+	want(t, "layer", fmt.Sprint(arn, found), "arn:1true")
+	_, found, err = b.LayerVersion(t.Context(), "deps", "r2", "d")
+	ok(t, err)
+	want(t, "layer elsewhere", found, false)
+
+	object := release.Object{Bucket: "b", Key: "k", VersionID: "v"}
+	_, found, err = b.StagedCode(t.Context(), "orders", "r1", "a+b/c=")
+	ok(t, err)
+	want(t, "code before", found, false)
+	ok(t, b.PutStagedCode(t.Context(), "orders", "r1", "a+b/c=", object))
+	got, found, err := b.StagedCode(t.Context(), "orders", "r1", "a+b/c=")
+	ok(t, err)
+	want(t, "code", found, true)
+	want(t, "code", got, object)
+}
+
+func TestAVersionBelongsToTheSourceThatClaimedItFirst(t *testing.T) {
+	b := newBook()
+	first := release.Source{Bucket: "b", Key: "artifacts/orders/1/tagboat.yaml", VersionID: "1", ETag: "x"}
+	other := first
+	other.VersionID, other.ETag = "2", "y"
+	for range 2 {
+		existing, claimed, err := b.Claim(t.Context(), "orders", "1", first)
+		ok(t, err)
+		want(t, "claimed", claimed, true)
+		want(t, "existing", existing, first)
+	}
+	existing, claimed, err := b.Claim(t.Context(), "orders", "1", other)
+	ok(t, err)
+	want(t, "claimed by another", claimed, false)
+	want(t, "existing", existing, first)
+	_, claimed, err = b.Claim(t.Context(), "billing", "1", other)
+	ok(t, err)
+	want(t, "claimed for another app", claimed, true)
+}
+
+func live(app, environment, name, version string, since time.Time) ledger.Live {
+	return ledger.Live{App: app, Environment: environment, Account: "1", Region: "r", Kind: ledger.LiveFunction,
+		Name: name, Version: version, Since: since}
+}
+
+func TestWhatIsLiveIsWhatWasPutLast(t *testing.T) {
+	b := newBook()
+	ok(t, b.PutLive(t.Context(), live("orders", "prod", "b", "1.0.0", start), live("orders", "prod", "a", "1.0.0", start),
+		live("orders", "dev", "a", "1.1.0", start), live("orders-2", "prod", "x", "9.0.0", start)))
+	ok(t, b.PutLive(t.Context(), live("orders", "prod", "a", "1.1.0", start.Add(time.Hour))))
+	names := func(targets []ledger.Live, err error) string {
+		t.Helper()
+		ok(t, err)
+		var texts []string
+		for _, l := range targets {
+			texts = append(texts, fmt.Sprintf("%s/%s/%s@%s", l.App, l.Environment, l.Name, l.Version))
+		}
+		return strings.Join(texts, " ")
+	}
+	want(t, "all", names(b.Live(t.Context(), "", "")),
+		"orders/dev/a@1.1.0 orders/prod/a@1.1.0 orders/prod/b@1.0.0 orders-2/prod/x@9.0.0")
+	want(t, "an app", names(b.Live(t.Context(), "orders", "")), "orders/dev/a@1.1.0 orders/prod/a@1.1.0 orders/prod/b@1.0.0")
+	want(t, "an environment", names(b.Live(t.Context(), "", "prod")), "orders/prod/a@1.1.0 orders/prod/b@1.0.0 orders-2/prod/x@9.0.0")
+	want(t, "both", names(b.Live(t.Context(), "orders", "dev")), "orders/dev/a@1.1.0")
+}
+
+func TestTheLiveVersionIsTheOneReleasedLast(t *testing.T) {
+	tests := []struct {
+		name string
+		live []ledger.Live
+		want string
+	}{
+		{"nothing is live", nil, ""},
+		{"one version", []ledger.Live{live("orders", "prod", "a", "1.0.0", start)}, "1.0.0"},
+		{"a target that did not change since", []ledger.Live{
+			live("orders", "prod", "a", "1.0.0", start), live("orders", "prod", "b", "1.1.0", start.Add(1))}, "1.1.0"},
+		{"an older version that was forced", []ledger.Live{
+			live("orders", "prod", "a", "2.0.0", start), live("orders", "prod", "b", "1.1.0", start.Add(1))}, "1.1.0"},
+		{"two at the same time", []ledger.Live{
+			live("orders", "prod", "a", "1.9.0", start), live("orders", "prod", "b", "1.10.0", start)}, "1.10.0"},
+		{"another environment", []ledger.Live{
+			live("orders", "prod", "a", "1.0.0", start), live("orders", "dev", "a", "1.1.0", start.Add(1))}, "1.0.0"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			b := newBook()
+			ok(t, b.PutLive(t.Context(), test.live...))
+			got, err := b.LiveVersion(t.Context(), "orders", "prod")
+			ok(t, err)
+			want(t, "version", got, test.want)
+		})
+	}
+}
+
+func TestADamagedDocumentIsReported(t *testing.T) {
+	b := newBook()
+	id := b.create(t, request("orders", "1.0.0")).ID
+	items, err := b.table.Query(t.Context(), "release/"+id, "", ledger.Page{})
+	ok(t, err)
+	i := slices.IndexFunc(items, func(item ledger.Item) bool { return item.Sort == "record" })
+	items[i].Body = json.RawMessage(`{"id":`)
+	ok(t, b.table.Put(t.Context(), items[i]))
+	_, err = b.Release(t.Context(), id)
+	wantKind(t, err, release.Internal, "damaged", id)
+}
