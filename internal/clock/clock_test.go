@@ -46,8 +46,12 @@ func TestSleepEndsWithItsContext(t *testing.T) {
 			_ = c.Sleep(context.Background(), time.Minute)
 			cancel()
 		})
-		if err := c.Sleep(ctx, 2*time.Minute); err != nil && !errors.Is(err, context.Canceled) {
+		began := c.Now()
+		if err := c.Sleep(ctx, 2*time.Minute); !errors.Is(err, context.Canceled) {
 			t.Errorf("Sleep of a cancelled context: got %v", err)
+		}
+		if got := c.Now().Sub(began); got != time.Minute {
+			t.Errorf("the cancelled sleep took %v, want 1m", got)
 		}
 	})
 }

@@ -18,6 +18,7 @@ type Virtual struct {
 	rng     *rand.Rand // nil: first come, first served
 	running bool
 	ready   []*turn
+	parked  []*turn // in the order of parking
 	timers  timerHeap
 	seq     uint64
 }
@@ -38,6 +39,7 @@ func NewVirtual(start time.Time, seed uint64) *Virtual {
 // whichever comes first of its timer, its signal and its context.
 type turn struct {
 	wake  chan struct{}
+	ctx   context.Context // while parked
 	ready bool
 	cause error
 }
@@ -135,18 +137,36 @@ func (s *virtualSignal) Wait(ctx context.Context, timeout time.Duration) error {
 // park gives the turn up and waits for the next; v.mu is held on entry and
 // released.
 func (v *Virtual) park(ctx context.Context, t *turn) error {
+	t.ctx = ctx
+	v.parked = append(v.parked, t)
 	v.running = false
 	v.dispatch()
 	v.mu.Unlock()
+	// A context that ends while nobody runs wakes its waiter from outside.
 	stop := context.AfterFunc(ctx, func() {
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		v.makeReady(t, ctx.Err())
 		v.dispatch()
 	})
 	defer stop()
 	<-t.wake
 	return t.cause
+}
+
+// wakeCancelled makes those ready whose context has ended; v.mu is held. It
+// comes before time moves, so that a cancellation takes effect at its own time.
+func (v *Virtual) wakeCancelled() {
+	waiting := v.parked[:0]
+	for _, t := range v.parked {
+		if !t.ready && t.ctx.Err() != nil {
+			v.makeReady(t, t.ctx.Err())
+		}
+		if !t.ready {
+			waiting = append(waiting, t)
+		}
+	}
+	clear(v.parked[len(waiting):])
+	v.parked = waiting
 }
 
 func (v *Virtual) leave() {
@@ -174,6 +194,7 @@ func (v *Virtual) dispatch() {
 	if v.running {
 		return
 	}
+	v.wakeCancelled()
 	for len(v.ready) == 0 && len(v.timers) > 0 {
 		next := heap.Pop(&v.timers).(timer)
 		if next.turn.ready {
