@@ -143,11 +143,15 @@ func (t *siteTurn) bring(ctx context.Context, step release.Step, earlier map[str
 		}
 		wait, err := t.turn(ctx, work)
 		result.Updated = t.Clock.Now()
-		if err == nil && wait == 0 {
-			t.settle(&result)
+		if err == nil && wait > 0 {
+			result.Retries = 0
+			err = t.overdue(step, result)
 		}
-		if err != nil {
+		switch {
+		case err != nil:
 			wait = t.fail(&result, err)
+		case wait == 0:
+			t.settle(&result)
 		}
 		results.Set(result)
 		if wait == 0 {
@@ -165,6 +169,13 @@ func (t *siteTurn) newWork(step release.Step, result *release.Result, results *l
 	result.Step = step.ID
 	if !t.undo {
 		result.State = release.StepRunning
+	}
+	began := &result.Started
+	if t.undo {
+		began = &result.Undoing
+	}
+	if began.IsZero() {
+		*began = t.Clock.Now()
 	}
 	return &release.Work{
 		Release: t.scope.release, Plan: t.plan, Step: step, Target: t.target, Result: result,
@@ -189,6 +200,25 @@ func (t *siteTurn) turn(ctx context.Context, work *release.Work) (time.Duration,
 		return stepper.RollBack(ctx, work)
 	}
 	return stepper.Apply(ctx, work)
+}
+
+// stepPatience is how long a step may wait for the world, besides the waits that
+// its traffic asks for. Lambda settles an update within minutes.
+const stepPatience = 30 * time.Minute
+
+// overdue ends a step whose object never settles.
+func (t *siteTurn) overdue(step release.Step, r release.Result) error {
+	began, patience := r.Started, stepPatience
+	if t.undo {
+		began = r.Undoing
+	} else if step.Shift != nil {
+		patience += step.Shift.Traffic.Duration()
+	}
+	if t.Clock.Now().Sub(began) < patience {
+		return nil
+	}
+	return release.Errorf(release.Conflict, "%s waits since %s, longer than %s", step.ID, began.Format(time.RFC3339), patience).
+		WithRemedy("Look at the function's LastUpdateStatus or, for a rollback, restore it by hand.")
 }
 
 // settled tells whether nothing is left to do for the step. What was not

@@ -31,7 +31,10 @@ type Result struct {
 	// from what the plan found, and a rollback has to look at it.
 	Touched bool `json:"touched,omitempty"`
 	// Retries counts consecutive transient errors.
-	Retries int       `json:"retries,omitempty"`
+	Retries int `json:"retries,omitempty"`
+	// Started is when the step was first worked at, Undoing when its rollback was.
+	Started time.Time `json:"started,omitzero"`
+	Undoing time.Time `json:"undoing,omitzero"`
 	Updated time.Time `json:"updated"`
 
 	// LayerVersion is the ARN of the published or reused layer version.
