@@ -31,7 +31,7 @@ func redacted(err error, variables map[string]string) error {
 	if clean == said {
 		return err
 	}
-	return release.Errorf(kindOf(err), "%s", clean)
+	return release.Errorf(meaning.KindOf(err), "%s", clean)
 }
 
 // longestFirst are the values, so that one within another leaves no rest.

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
+	"github.com/tagboat/tagboat/internal/awserr"
 	"github.com/tagboat/tagboat/internal/clock"
 	"github.com/tagboat/tagboat/internal/release"
 )
@@ -74,7 +75,7 @@ func (s *shift) assume(ctx context.Context) (release.AliasState, error) {
 func (s *shift) look(ctx context.Context) (release.AliasState, error) {
 	alias, err := getAlias(ctx, s.api, s.step.Name, s.step.Alias)
 	switch {
-	case isCode(err, codeNotFound):
+	case awserr.Is(err, awserr.NotFound):
 		return release.AliasState{}, nil
 	case err != nil:
 		return alias, s.refused(err, "read")
@@ -153,7 +154,7 @@ func sameTraffic(a, b release.AliasState) bool {
 // without it Lambda keeps the former weights.
 func (s *shift) set(ctx context.Context, alias release.AliasState, percent int) (time.Duration, error) {
 	err := s.write(ctx, alias, s.at(percent))
-	if isCode(err, codePreconditionFailed) || isCode(err, codeConflict) {
+	if awserr.Is(err, awserr.PreconditionFailed) || awserr.Is(err, awserr.Conflict) {
 		return s.again(ctx, alias, percent, err)
 	}
 	if err != nil {
@@ -236,7 +237,7 @@ func (s *shift) ready(ctx context.Context) (time.Duration, error) {
 		FunctionName: &s.step.Name, Qualifier: &s.step.Alias,
 	})
 	switch {
-	case isCode(err, codeNoProvisioned), statusOf(err) == http.StatusNotFound: // emulators have no such API at all
+	case awserr.Is(err, codeNoProvisioned), awserr.StatusOf(err) == http.StatusNotFound: // emulators have no such API at all
 		return 0, nil
 	case err != nil:
 		return 0, s.refused(err, "read the provisioned concurrency of")
@@ -274,7 +275,7 @@ func (s *shift) rollBack(ctx context.Context) (time.Duration, error) {
 		err = s.write(ctx, alias, before)
 	}
 	switch {
-	case isCode(err, codePreconditionFailed) || isCode(err, codeConflict) || isCode(err, codeNotFound) && before.Version == "":
+	case awserr.Is(err, awserr.PreconditionFailed) || awserr.Is(err, awserr.Conflict) || awserr.Is(err, awserr.NotFound) && before.Version == "":
 		return pollMin, nil // the next turn sees whether it was our own write or whose
 	case err != nil:
 		return 0, s.unrestored(s.refused(err, "move back"))

@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
+	"github.com/tagboat/tagboat/internal/awserr"
 	"github.com/tagboat/tagboat/internal/clock"
 	"github.com/tagboat/tagboat/internal/release"
 )
@@ -53,7 +54,7 @@ func observe(ctx context.Context, api Reader, site release.Site, want release.Wa
 	}
 	latest, err := look(ctx, api, want.Name, release.LatestVersion)
 	switch {
-	case isCode(err, codeNotFound):
+	case awserr.Is(err, awserr.NotFound):
 		state.Missing = true
 		return state, nil
 	case err != nil:
@@ -70,7 +71,7 @@ func observe(ctx context.Context, api Reader, site release.Site, want release.Wa
 // two reads.
 func observeAlias(ctx context.Context, api Reader, site release.Site, want release.Want, state *release.FunctionState) error {
 	alias, err := getAlias(ctx, api, want.Name, want.Alias)
-	if isCode(err, codeNotFound) {
+	if awserr.Is(err, awserr.NotFound) {
 		return nil
 	}
 	if err != nil {
@@ -81,7 +82,7 @@ func observeAlias(ctx context.Context, api Reader, site release.Site, want relea
 	switch {
 	case err == nil:
 		state.Live = &live.content
-	case !isCode(err, codeNotFound):
+	case !awserr.Is(err, awserr.NotFound):
 		return refused(err, site, "read version %s of function %q", alias.Version, want.Name)
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
+	"github.com/tagboat/tagboat/internal/awserr"
 	"github.com/tagboat/tagboat/internal/clock"
 	"github.com/tagboat/tagboat/internal/release"
 )
@@ -204,9 +205,9 @@ func (u *update) written(ctx context.Context, err error, attempt string, done fu
 	switch {
 	case err == nil:
 		return pollMin, nil
-	case isCode(err, codeConflict):
+	case awserr.Is(err, awserr.Conflict):
 		return 2 * pollMin, nil // an update is in progress, whose ever it is: look again
-	case !isCode(err, codePreconditionFailed):
+	case !awserr.Is(err, awserr.PreconditionFailed):
 		return 0, u.refused(err, "%s of function %q", attempt, u.step.Name)
 	}
 	latest, lookErr := u.look(ctx, release.LatestVersion)

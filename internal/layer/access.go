@@ -6,6 +6,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
+	"github.com/tagboat/tagboat/internal/awserr"
 	"github.com/tagboat/tagboat/internal/release"
 )
 
@@ -43,10 +44,10 @@ func checkAccess(ctx context.Context, api Reader, target release.Target, arn str
 	switch {
 	case err == nil:
 		return nil
-	case isCode(err, codeNotFound):
+	case awserr.Is(err, awserr.NotFound):
 		return release.Errorf(release.NotFound, "layer version %s does not exist (read by account %s in %s): %w", arn, target.Account, target.Region, err).
 			WithRemedy("Publish the layer again, and use that version.")
-	case kindOf(err) == release.Denied && !fromSTS(err):
+	case general.KindOf(err) == release.Denied && !awserr.FromSTS(err):
 		return release.Errorf(release.Denied, "account %s may not read layer version %s in %s: %w", target.Account, arn, target.Region, err).
 			WithRemedy("%s", accessRemedy(v, target))
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
+	"github.com/tagboat/tagboat/internal/awserr"
 	"github.com/tagboat/tagboat/internal/clock"
 	"github.com/tagboat/tagboat/internal/release"
 )
@@ -89,7 +90,7 @@ func verify(ctx context.Context, api Reader, site release.Site, want Wanted, arn
 	}
 	out, err := api.GetLayerVersion(ctx, &lambda.GetLayerVersionInput{LayerName: &v.name, VersionNumber: &v.number})
 	switch {
-	case isCode(err, codeNotFound):
+	case awserr.Is(err, awserr.NotFound):
 		return v, false, nil
 	case err != nil:
 		return v, false, refused(err, site, "read layer version %s", arn)
@@ -104,7 +105,7 @@ func newest(ctx context.Context, api Reader, site release.Site, want Wanted) (ve
 	in := &lambda.ListLayerVersionsInput{LayerName: &want.Name}
 	for {
 		out, err := api.ListLayerVersions(ctx, in)
-		if isCode(err, codeNotFound) {
+		if awserr.Is(err, awserr.NotFound) {
 			return version{}, false, nil
 		}
 		if err != nil {
@@ -134,7 +135,7 @@ func matching(ctx context.Context, api Reader, site release.Site, want Wanted, a
 	}
 	out, err := api.GetLayerVersion(ctx, &lambda.GetLayerVersionInput{LayerName: &v.name, VersionNumber: &v.number})
 	switch {
-	case isCode(err, codeNotFound):
+	case awserr.Is(err, awserr.NotFound):
 		return v, false, nil
 	case err != nil:
 		return v, false, refused(err, site, "read layer version %s", arn)

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
+	"github.com/tagboat/tagboat/internal/awserr"
 	"github.com/tagboat/tagboat/internal/release"
 )
 
@@ -59,7 +60,7 @@ func (p *principal) UnmarshalJSON(text []byte) error {
 func readPolicy(ctx context.Context, api Sharer, site release.Site, v version) (policy, error) {
 	out, err := api.GetLayerVersionPolicy(ctx, &lambda.GetLayerVersionPolicyInput{LayerName: &v.name, VersionNumber: &v.number})
 	switch {
-	case isCode(err, codeNotFound):
+	case awserr.Is(err, awserr.NotFound):
 		return policy{}, nil
 	case err != nil:
 		return policy{}, refused(err, site, "read the policy of layer version %s", v)

@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
+	"github.com/tagboat/tagboat/internal/awserr"
 	"github.com/tagboat/tagboat/internal/release"
 )
 
@@ -93,7 +94,7 @@ func add(ctx context.Context, api Sharer, w *release.Work, v version, grant rele
 		OrganizationId: optional(grant.Organization),
 		RevisionId:     optional(revision),
 	})
-	if isCode(err, codePolicyLength) {
+	if awserr.Is(err, codePolicyLength) {
 		return "", release.Errorf(release.Invalid, "share layer version %s with %s: %w", v, grant, err).
 			WithRemedy("Share it with the organisation (share: {organization: true}) instead of with each account: one statement covers them all.")
 	}
@@ -105,4 +106,6 @@ func add(ctx context.Context, api Sharer, w *release.Work, v version, grant rele
 
 // isRace tells whether the policy was changed since it was read, possibly by a
 // write of our own whose answer was lost.
-func isRace(err error) bool { return isCode(err, codePreconditionFailed) || isCode(err, codeConflict) }
+func isRace(err error) bool {
+	return awserr.Is(err, awserr.PreconditionFailed) || awserr.Is(err, awserr.Conflict)
+}
