@@ -80,21 +80,21 @@ type baking struct {
 
 func (s *Shifting) bake(ctx context.Context, in Input) (any, error) {
 	turn, err := s.open(ctx, in)
-	if err != nil {
-		return nil, err
+	if err != nil || len(turn.steps(release.PhaseUpdate)) == 0 { // nothing changed here
+		return Turn{Status: turnDone}, err
+	}
+	stop, err := s.bakeFailedElsewhere(ctx, in)
+	if err != nil || stop {
+		return Turn{Status: turnStopped}, err
 	}
 	began, err := s.bakeBegan(ctx, in)
 	if err != nil {
 		return nil, err
 	}
-	if alarms := turn.alarms(); len(alarms) > 0 {
-		err := s.Alarms.Watch(ctx, turn.target, alarms, began)
-		if release.KindOf(err) == release.Transient {
-			return nil, err
-		}
-		if err != nil {
-			return s.failTurn(ctx, in, in.Site.String(), err)
-		}
+	if err := s.watch(ctx, turn, began); release.KindOf(err) == release.Transient && err != nil {
+		return nil, err
+	} else if err != nil {
+		return s.failTurn(ctx, in, in.Site.String(), err)
 	}
 	left := began.Add(time.Duration(turn.plan.Bake)).Sub(s.Clock.Now())
 	if left <= 0 {
@@ -102,6 +102,31 @@ func (s *Shifting) bake(ctx context.Context, in Input) (any, error) {
 	}
 	wait := min(left, time.Duration(turn.plan.Poll))
 	return Turn{Status: turnWait, Seconds: int((wait + time.Second - 1).Seconds())}, nil
+}
+
+// watch looks at the alarms of what changed at the site. Those that rang since the
+// traffic began to shift count: one may have come and gone since the last look.
+func (s *Shifting) watch(ctx context.Context, turn *siteTurn, since time.Time) error {
+	alarms := turn.alarms()
+	if len(alarms) == 0 {
+		return nil
+	}
+	results, err := s.Ledger.Results(ctx, turn.in.Release)
+	if err != nil {
+		return err
+	}
+	for _, step := range turn.steps(release.PhaseShift) {
+		if began := results[step.ID].Began; !began.IsZero() && began.Before(since) {
+			since = began
+		}
+	}
+	return s.Alarms.Watch(ctx, turn.target, alarms, since)
+}
+
+// bakeFailedElsewhere tells whether an alarm rang at another site of the environment.
+func (s *Shifting) bakeFailedElsewhere(ctx context.Context, in Input) (bool, error) {
+	faults, err := s.Ledger.Notes(ctx, in.Release, faultPrefix(release.PhaseBake)+in.Site.Environment+"/")
+	return len(faults) > 0, err
 }
 
 func (s *Shifting) bakeBegan(ctx context.Context, in Input) (time.Time, error) {

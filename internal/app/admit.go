@@ -31,10 +31,10 @@ type Admission struct {
 func (a *Admission) Do(ctx context.Context, in Input) (any, error) {
 	rel, err := a.claim(ctx, in)
 	if err != nil {
-		return nil, named(err, errRefused)
+		return nil, refused(err)
 	}
 	if err := a.admit(ctx, rel); err != nil {
-		return nil, named(err, errRefused)
+		return nil, refused(err)
 	}
 	err = a.update(ctx, in, func(r *release.Release) error {
 		r.Registry, r.Source, r.State = rel.Registry, rel.Source, release.Running
@@ -103,6 +103,14 @@ func (a *Admission) pinCommit(ctx context.Context, rel *release.Release, app rel
 	return err
 }
 
+// flagOf names the release's source as the command's flags do.
+func flagOf(rel *release.Release) string {
+	if rel.Source.IsTag() {
+		return "--tag " + rel.Source.Tag
+	}
+	return "--version " + rel.Version
+}
+
 // refuseOlder refuses a version that is older than what is live in one of the
 // environments, unless forced.
 func refuseOlder(ctx context.Context, c *Core, rel *release.Release, envs []release.Environment) error {
@@ -110,13 +118,13 @@ func refuseOlder(ctx context.Context, c *Core, rel *release.Release, envs []rele
 		return nil
 	}
 	for _, env := range envs {
-		live, err := c.Ledger.LiveVersion(ctx, rel.App, env.Name)
+		live, err := c.liveVersion(ctx, rel.App, env.Name)
 		if err != nil {
 			return err
 		}
 		if live != "" && release.Older(rel.Version, live) {
 			return release.Errorf(release.Denied, "version %s of app %q is older than %s, which is live in %s", rel.Version, rel.App, live, env.Name).
-				WithRemedy("Release a newer version, or go back on purpose with: tagboat release --app %s --version %s --force", rel.App, rel.Version)
+				WithRemedy("Release a newer version, or go back on purpose with: tagboat release --app %s %s --retry --force", rel.App, flagOf(rel))
 		}
 	}
 	return nil

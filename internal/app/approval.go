@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"errors"
+	"strings"
 
 	"github.com/tagboat/tagboat/internal/release"
 )
@@ -61,14 +63,10 @@ func (a *Approvals) Answer(ctx context.Context, id, by string, approve bool) (re
 	}
 	var token string
 	rel, err := a.Ledger.Update(ctx, id, "", func(rel *release.Release) error {
-		approval := waitingFor(rel)
-		if approval == nil {
-			return release.Errorf(release.Conflict, "release %q is %s, not waiting for an approval", id, rel.State)
+		if err := mayAnswer(rel, by, approve); err != nil {
+			return err
 		}
-		if approve && by == rel.Request.Actor {
-			return release.Errorf(release.Denied, "release %q was sent by %q, who cannot approve it", id, by).
-				WithRemedy("Ask somebody else.")
-		}
+		approval := waitingFor(rel).Approval
 		approval.Approved, approval.Rejected, approval.By, approval.Answered = approve, !approve, by, a.Clock.Now()
 		token = approval.Token
 		return nil
@@ -76,22 +74,43 @@ func (a *Approvals) Answer(ctx context.Context, id, by string, approve bool) (re
 	if err != nil {
 		return rel, err
 	}
+	// If we crash here, the same answer can be given again: it is delivered then.
 	if approve {
-		return rel, a.Tokens.Succeed(ctx, token)
+		err = a.Tokens.Succeed(ctx, token)
+	} else {
+		err = a.Tokens.Fail(ctx, token, errRejected, "rejected by "+by)
 	}
-	return rel, a.Tokens.Fail(ctx, token, errRejected, "rejected by "+by)
+	if errors.Is(err, ErrTokenGone) {
+		err = release.Errorf(release.Conflict, "release %q does not wait for this answer any more: %w", id, err).
+			WithRemedy("Look at it with: tagboat show %s. If it still waits for an approval, answer again.", id)
+	}
+	return rel, err
 }
 
-// waitingFor is the question that a release waits for, if any. An answer that
-// was recorded but not delivered may be given again.
-func waitingFor(rel *release.Release) *release.Approval {
+func mayAnswer(rel *release.Release, by string, approve bool) error {
+	progress := waitingFor(rel)
+	if progress == nil {
+		return release.Errorf(release.Conflict, "release %q is %s, not waiting for an approval", rel.ID, rel.State)
+	}
+	if approve && strings.EqualFold(by, rel.Request.Actor) { // GitHub's logins don't tell case apart
+		return release.Errorf(release.Denied, "release %q was sent by %q, who cannot approve it", rel.ID, by).
+			WithRemedy("Ask somebody else.")
+	}
+	if given := progress.Approval; given.Approved && !approve || given.Rejected && approve {
+		return release.Errorf(release.Conflict, "release %q was answered by %q already", rel.ID, given.By)
+	}
+	return nil
+}
+
+// waitingFor is the environment for which a release waits for an approval, nil
+// if it does not. An answer that was recorded but not delivered may be given again.
+func waitingFor(rel *release.Release) *release.Progress {
 	if rel.State != release.WaitingApproval {
 		return nil
 	}
 	for i := range rel.Environments {
-		p := &rel.Environments[i]
-		if p.Approval != nil && (p.State == release.EnvironmentPending || p.State == release.EnvironmentOpen) {
-			return p.Approval
+		if p := &rel.Environments[i]; p.Approval != nil && p.State == release.EnvironmentPending {
+			return p
 		}
 	}
 	return nil

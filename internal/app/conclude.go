@@ -1,8 +1,9 @@
 package app
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/tagboat/tagboat/internal/release"
@@ -26,7 +27,9 @@ const (
 	endDirty     = "dirty"
 )
 
-// Do records success, or what became of a failure.
+// Do records success, or what became of a failure. If we crash after the end is
+// recorded and before the leases are let go, the task run again or the sweep
+// lets them go.
 func (c *Conclusion) Do(ctx context.Context, in Input) (any, error) {
 	rel, err := c.Ledger.Release(ctx, in.Release)
 	if err != nil {
@@ -37,9 +40,10 @@ func (c *Conclusion) Do(ctx context.Context, in Input) (any, error) {
 			return nil, err
 		}
 	}
-	// Run again after the end was recorded, only the leases may be left.
-	if err := c.letGo(ctx, in, &rel); err != nil {
-		return nil, err
+	for _, progress := range rel.Environments {
+		if err := c.Leases.letGo(ctx, leaseName(rel.App, progress.Name), holder(in), rel); err != nil {
+			return nil, err
+		}
 	}
 	return concluded{End: endOf(rel.State)}, nil
 }
@@ -61,25 +65,37 @@ func (c *Conclusion) conclude(ctx context.Context, in Input) (release.Release, e
 	}
 	return c.Ledger.Update(ctx, in.Release, in.Execution, func(rel *release.Release) error {
 		rel.Ended = c.Clock.Now()
+		for _, progress := range rel.Environments {
+			if progress.Approval != nil {
+				progress.Approval.Token = "" // nothing is to be resumed with it any more
+			}
+		}
 		if in.Do == "finish" {
 			rel.State, rel.Error, rel.Remedy = release.Succeeded, "", ""
 			return nil
 		}
-		record(rel, in.Error)
-		rel.State = failedState(rel, in.Error)
-		if open, held := rel.Open(); held {
-			open.State = release.EnvironmentRolledBack
-			if left := notRestored(open.Name, results); len(left) > 0 {
-				open.State, rel.State = release.EnvironmentDirty, release.FailedDirty
-				rel.Remedy = remedyOf(left)
-			}
-		}
+		fail(rel, in.Error, results)
 		return nil
 	})
 }
 
+// fail gives a release its end after a failure.
+func fail(rel *release.Release, failure *Failure, results map[string]release.Result) {
+	record(rel, failure)
+	rel.State = failedState(rel, failure, results)
+	open, held := rel.Open()
+	if !held {
+		return
+	}
+	open.State = release.EnvironmentRolledBack
+	if left := notRestored(open.Name, results); len(left) > 0 {
+		open.State, rel.State = release.EnvironmentDirty, release.FailedDirty
+		rel.Remedy = remedyOf(left)
+	}
+}
+
 // failedState is the end of a release that changed nothing which was not restored.
-func failedState(rel *release.Release, failure *Failure) release.State {
+func failedState(rel *release.Release, failure *Failure, results map[string]release.Result) release.State {
 	name := ""
 	if failure != nil {
 		name = failure.Error
@@ -91,74 +107,45 @@ func failedState(rel *release.Release, failure *Failure) release.State {
 		return release.Superseded
 	case name == errTimeout && rel.State == release.WaitingApproval:
 		return release.Expired
-	case name == errRefused && untouched(rel):
+	case name == errRefused && untouched(rel, results):
 		return release.Refused
 	}
 	return release.FailedClean
 }
 
-func untouched(rel *release.Release) bool {
-	for _, progress := range rel.Environments {
-		if progress.State != release.EnvironmentPending {
+// untouched tells whether nothing was changed anywhere, layers included.
+func untouched(rel *release.Release, results map[string]release.Result) bool {
+	for _, result := range results {
+		if result.Touched {
 			return false
 		}
 	}
-	return true
+	return !slices.ContainsFunc(rel.Environments, func(p release.Progress) bool {
+		return p.State != release.EnvironmentPending
+	})
 }
 
 // notRestored are the results of an environment's steps that changed something
-// and were not undone.
+// and were not undone, by step.
 func notRestored(environment string, results map[string]release.Result) []release.Result {
 	var left []release.Result
 	for id, result := range results {
-		if result.Touched && result.State != release.StepRolledBack && strings.Contains(id, "/"+environment+"/") {
+		if result.Touched && result.State != release.StepRolledBack && environmentOf(id) == environment {
 			left = append(left, result)
 		}
 	}
+	slices.SortFunc(left, func(a, b release.Result) int { return strings.Compare(a.Step, b.Step) })
 	return left
 }
 
 func remedyOf(left []release.Result) string {
-	lines := []string{}
+	lines := []string{"Not restored:"}
 	for _, result := range left {
-		line := result.Step + ": " + result.Error
+		line := result.Step + ": " + cmp.Or(result.Error, "its rollback did not come to its end; compare it with the plan.")
 		if result.Remedy != "" {
 			line += " " + result.Remedy
 		}
 		lines = append(lines, line)
 	}
-	return "Not restored:\n" + strings.Join(lines, "\n")
-}
-
-// record keeps the first reason of a failure.
-func record(rel *release.Release, failure *Failure) {
-	if failure == nil || rel.Error != "" {
-		return
-	}
-	rel.Error = failure.Error
-	var cause struct {
-		Message string `json:"errorMessage"`
-	}
-	if json.Unmarshal([]byte(failure.Cause), &cause) == nil && cause.Message != "" {
-		rel.Error = cause.Message
-	} else if failure.Cause != "" {
-		rel.Error += ": " + failure.Cause
-	}
-}
-
-// letGo hands the release's leases on; an environment that needs a hand keeps its own.
-func (c *Conclusion) letGo(ctx context.Context, in Input, rel *release.Release) error {
-	for _, progress := range rel.Environments {
-		lease := leaseName(rel.App, progress.Name)
-		var err error
-		if progress.State == release.EnvironmentDirty {
-			err = c.Ledger.MarkDirty(ctx, lease, holder(in), rel.Remedy)
-		} else {
-			err = c.Leases.handOn(ctx, lease, holder(in))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return capped(strings.Join(lines, "\n"), maxReason)
 }

@@ -183,13 +183,19 @@ type fault struct {
 	Remedy string `json:"remedy,omitempty"`
 }
 
-func faultKey(phase release.Phase, item string) string {
-	return fmt.Sprintf("fault/%s/%s", phase, item)
+func newFault(cause error) fault {
+	return fault{capped(cause.Error(), maxReason), capped(release.RemedyOf(cause), maxReason)}
 }
+
+func faultKey(phase release.Phase, item string) string {
+	return faultPrefix(phase) + item
+}
+
+func faultPrefix(phase release.Phase) string { return fmt.Sprintf("fault/%s/", phase) }
 
 // failTurn records why an iteration failed and ends it.
 func (c *Core) failTurn(ctx context.Context, in Input, item string, cause error) (any, error) {
-	if err := c.Ledger.Note(ctx, in.Release, faultKey(in.Phase, item), fault{cause.Error(), release.RemedyOf(cause)}); err != nil {
+	if err := c.Ledger.Note(ctx, in.Release, faultKey(in.Phase, item), newFault(cause)); err != nil {
 		return nil, err
 	}
 	return Turn{Status: turnFailed}, nil

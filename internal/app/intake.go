@@ -29,18 +29,6 @@ type startInput struct {
 	Recover bool   `json:"recover,omitempty"`
 }
 
-func start(ctx context.Context, executions Executions, name string, input startInput) error {
-	text, err := json.Marshal(input)
-	if err != nil {
-		return fmt.Errorf("input of execution %q: %w", name, err)
-	}
-	err = executions.Start(ctx, name, text)
-	if errors.Is(err, ErrExecutionExists) {
-		return nil // an earlier try, whose answer was lost, or the event's duplicate
-	}
-	return err
-}
-
 // Intake turns requests into releases, each exactly once. The ledger's record is
 // the durable write; an execution that could not be started then is started by
 // the event's redelivery or by the sweep.
@@ -64,41 +52,47 @@ func (i *Intake) Accept(ctx context.Context, requests []release.Request) release
 	return merge(answers)
 }
 
-// merge answers for several apps at once: what started counts most.
+// merge answers for several apps at once: what started counts most, and every
+// app has its sentence.
 func merge(answers []release.Answer) release.Answer {
 	var merged release.Answer
 	rank := map[release.AnswerStatus]int{
 		release.AnswerStarted: 3, release.AnswerRejected: 2, release.AnswerDuplicate: 1,
 	}
-	var ids []string
+	var ids, reasons []string
 	for _, answer := range answers {
 		ids = append(ids, answer.Releases...)
+		reasons = append(reasons, answer.Reason)
 		if rank[answer.Status] > rank[merged.Status] {
 			merged = answer
 		}
 	}
-	merged.Releases = ids
+	merged.Releases, merged.Reason = ids, strings.Join(reasons, " ")
 	return merged
 }
 
 func (i *Intake) accept(ctx context.Context, request release.Request) (release.Answer, error) {
-	if !request.Source.IsTag() {
-		if answer, refused, err := i.claim(ctx, request); refused || err != nil {
+	if request.Source.IsTag() {
+		if answer, refused, err := i.checkMoved(ctx, request); refused || err != nil {
 			return answer, err
 		}
+	} else if !request.DryRun && request.Attempt == 1 {
+		source, err := i.claim(ctx, request)
+		if err != nil {
+			return release.Answer{}, err
+		}
+		if !sameObject(source, request.Source) {
+			return versionExists(request, source), nil
+		}
+		request.Source = source // the first upload of the same bytes
 	}
 	rel, created, err := i.Ledger.Create(ctx, request)
 	if err != nil {
 		return release.Answer{}, err
 	}
-	if !created && moved(request, rel) {
-		answer := release.RejectedAnswer(release.CodeTagMoved, fmt.Sprintf(
-			"Tag %q was released as %s already and points elsewhere now; push a new tag.", request.Source.Tag, rel.ID))
-		answer.Releases = []string{rel.ID}
-		return answer, nil
-	}
 	if rel.State == release.Received {
-		if err := start(ctx, i.Executions, rel.ID, startInput{Release: rel.ID}); err != nil {
+		// That it exists already is an earlier try, whose answer was lost, or the event's duplicate.
+		if _, err := startOnce(ctx, i.Executions, rel.ID, startInput{Release: rel.ID}); err != nil {
 			return release.Answer{}, err
 		}
 	}
@@ -118,33 +112,53 @@ func duplicate(id string) release.Answer {
 	}
 }
 
-func moved(request release.Request, rel release.Release) bool {
-	if !request.Source.IsTag() || request.Attempt != 1 {
-		return false
-	}
-	commit := request.Source.Commit
-	return request.Moved || commit != "" && rel.Source.Commit != "" && commit != rel.Source.Commit
-}
-
-// claim makes the object the one that the version of the app comes from. The
-// same bytes again are a duplicate; other bytes are refused.
-func (i *Intake) claim(ctx context.Context, request release.Request) (release.Answer, bool, error) {
-	if request.Attempt != 1 || request.DryRun {
-		return release.Answer{}, false, nil
-	}
-	existing, claimed, err := i.Ledger.Claim(ctx, request.App, request.Version, request.Source)
-	if err != nil || claimed || existing.VersionID == request.Source.VersionID {
+// checkMoved refuses an event that says that its tag pointed elsewhere before,
+// or whose tag was released from another commit. (Events of a tag are told
+// apart by their commit, where they carry one.)
+func (i *Intake) checkMoved(ctx context.Context, request release.Request) (release.Answer, bool, error) {
+	rel, err := i.Ledger.Release(ctx, request.ID())
+	known := err == nil
+	if err != nil && release.KindOf(err) != release.NotFound {
 		return release.Answer{}, false, err
 	}
-	first := request
-	first.Source = existing
-	if existing.Key == request.Source.Key && existing.ETag == request.Source.ETag {
-		return duplicate(first.ID()), true, nil
+	was, is := rel.Source.Commit, request.Source.Commit
+	moved := request.Moved
+	if was != "" && is != "" {
+		moved = was != is
 	}
-	answer := release.RejectedAnswer(release.CodeVersionExists, fmt.Sprintf(
-		"Version %s of %s was uploaded already as %s; upload other bytes as another version.", request.Version, request.App, existing))
-	answer.Releases = []string{first.ID()}
+	if !moved || request.Attempt != 1 {
+		return release.Answer{}, false, nil
+	}
+	answer := release.RejectedAnswer(release.CodeTagMoved, fmt.Sprintf(
+		"Tag %q pointed elsewhere before: tags of released versions stay where they are. Push a new tag.", request.Source.Tag))
+	if known {
+		answer.Releases = []string{rel.ID}
+	}
 	return answer, true, nil
+}
+
+// claim is the object that the version of the app comes from: the first that
+// claims it. A drop has a version for each artifact.
+func (i *Intake) claim(ctx context.Context, request release.Request) (release.Source, error) {
+	version := request.Version
+	if request.Artifact != "" {
+		version = "drop/" + request.Artifact + "/" + version
+	}
+	source, _, err := i.Ledger.Claim(ctx, request.App, version, request.Source)
+	return source, err
+}
+
+// sameObject tells whether two uploads are the same bytes under the same key.
+func sameObject(a, b release.Source) bool {
+	return a.Key == b.Key && (a.VersionID == b.VersionID || a.ETag != "" && a.ETag == b.ETag)
+}
+
+func versionExists(request release.Request, first release.Source) release.Answer {
+	answer := release.RejectedAnswer(release.CodeVersionExists, fmt.Sprintf(
+		"Version %s of %s was uploaded already as %s; upload other bytes as another version.", request.Version, request.App, first))
+	request.Source = first
+	answer.Releases = []string{request.ID()}
+	return answer
 }
 
 // Order is a release that a person asks for.
@@ -181,21 +195,43 @@ func (o *Orders) Place(ctx context.Context, order Order) (release.Answer, error)
 		return release.Answer{}, err
 	}
 	if order.Retry || order.DryRun {
-		last, found, err := o.Ledger.LastAttempt(ctx, request)
-		if err != nil {
+		if request, err = o.nextAttempt(ctx, order, request); err != nil {
 			return release.Answer{}, err
-		}
-		if err := mayRetry(order, last, found); err != nil {
-			return release.Answer{}, err
-		}
-		if found {
-			request.Attempt = last.Attempt + 1
-		}
-		if order.Retry {
-			request.Source.Commit = last.Source.Commit // a tag that moved since is refused by admission
 		}
 	}
 	return o.Accept(ctx, []release.Request{request}), nil
+}
+
+// nextAttempt makes the request the next attempt from its source: at the commit
+// of the last one, so that admission refuses a tag that moved since. Dry runs
+// are counted by themselves.
+func (o *Orders) nextAttempt(ctx context.Context, order Order, request release.Request) (release.Request, error) {
+	if !request.Source.IsTag() && order.Retry {
+		first, err := o.claim(ctx, request)
+		if err != nil {
+			return request, err
+		}
+		request.Source = first
+	}
+	counted := request
+	request.DryRun = false
+	last, found, err := o.Ledger.LastAttempt(ctx, request)
+	if err != nil {
+		return request, err
+	}
+	if err := mayRetry(order, last, found); err != nil {
+		return request, err
+	}
+	request.Source.Commit = last.Source.Commit
+	if request.DryRun = counted.DryRun; order.DryRun {
+		if last, found, err = o.Ledger.LastAttempt(ctx, counted); err != nil {
+			return request, err
+		}
+	}
+	if found {
+		request.Attempt = last.Attempt + 1
+	}
+	return request, nil
 }
 
 func mayRetry(order Order, last release.Release, found bool) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
@@ -60,36 +61,96 @@ func (l *Leasing) acquire(ctx context.Context, in Input) error {
 	if err != nil {
 		return err
 	}
-	lease := leaseName(rel.App, in.Environment)
-	held, superseded, err := l.Ledger.Acquire(ctx, lease, holder(in), in.Token, leaseTTL,
-		app.Concurrency == release.ConcurrencySupersede)
+	held, err := l.queue(ctx, in, rel, app.Concurrency == release.ConcurrencySupersede)
 	if err != nil {
 		return err
-	}
-	for _, waiter := range superseded {
-		cause := fmt.Sprintf("release %q replaced it while it waited for %s", rel.ID, lease)
-		if err := l.Tokens.Fail(ctx, waiter.Token, errSuperseded, cause); err != nil && !errors.Is(err, ErrTokenGone) {
-			return err
-		}
 	}
 	state := release.Running
 	if !held {
 		state = release.Waiting
 	}
-	if err := l.setState(ctx, in, state); err != nil {
-		return err
-	}
-	if !held {
+	if err := l.update(ctx, in, func(rel *release.Release) error {
+		rel.State = state
 		return nil
+	}); err != nil || !held {
+		return err
 	}
 	return l.Tokens.Succeed(ctx, in.Token)
 }
 
-func (l *Leasing) setState(ctx context.Context, in Input, state release.State) error {
-	return l.update(ctx, in, func(rel *release.Release) error {
-		rel.State = state
+// queue takes the lease or waits for it. A release that supersedes tells those
+// in whose place it waits; if we crash before that, the sweep tells them.
+func (l *Leasing) queue(ctx context.Context, in Input, rel *release.Release, supersede bool) (held bool, err error) {
+	lease := leaseName(rel.App, in.Environment)
+	if supersede {
+		if err := l.supersede(ctx, rel, in.Environment); err != nil {
+			return false, err
+		}
+	}
+	held, superseded, err := l.Ledger.Acquire(ctx, lease, holder(in), in.Token, leaseTTL, supersede)
+	if errors.Is(err, ledger.ErrSuperseded) {
+		return false, &TaskError{Name: errSuperseded, Err: err}
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, waiter := range superseded {
+		if err := l.tellSuperseded(ctx, waiter.Token, rel.ID, lease); err != nil {
+			return false, err
+		}
+	}
+	return held, nil
+}
+
+func (l *Leasing) tellSuperseded(ctx context.Context, token, by, lease string) error {
+	err := l.Tokens.Fail(ctx, token, errSuperseded, fmt.Sprintf("release %q replaced it while it waited for %s", by, lease))
+	if errors.Is(err, ErrTokenGone) {
 		return nil
-	})
+	}
+	return err
+}
+
+// supersede looks at the others that still wait for the environment: a newer one
+// that waits for the lease makes this release the superseded one, and older
+// ones that wait for their approval are superseded by it.
+func (l *Leasing) supersede(ctx context.Context, rel *release.Release, environment string) error {
+	active, err := l.Ledger.Active(ctx)
+	if err != nil {
+		return err
+	}
+	lease := leaseName(rel.App, environment)
+	waiting, err := l.waiters(ctx, lease)
+	if err != nil {
+		return err
+	}
+	for _, other := range active {
+		switch progress := waitingFor(&other); {
+		case other.App != rel.App || other.ID == rel.ID:
+		case other.Created.After(rel.Created) && slices.Contains(waiting, other.ID):
+			return &TaskError{Name: errSuperseded, Err: release.Errorf(release.Conflict,
+				"release %q is newer and waits for %s already", other.ID, lease)}
+		case other.Created.Before(rel.Created) && progress != nil && progress.Name == environment:
+			if err := l.tellSuperseded(ctx, progress.Approval.Token, rel.ID, lease); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// waiters are the releases that wait for a lease.
+func (l *Leasing) waiters(ctx context.Context, lease string) ([]string, error) {
+	leases, err := l.Ledger.Leases(ctx)
+	var ids []string
+	for _, doc := range leases {
+		if doc.Name != lease {
+			continue
+		}
+		for _, waiter := range doc.Waiters {
+			ids = append(ids, waiter.Release)
+		}
+	}
+	return ids, err
 }
 
 // giveBack returns the lease while a person looks at a changed plan.
@@ -104,6 +165,10 @@ func (l *Leasing) giveBack(ctx context.Context, in Input) error {
 // handOn returns a lease and resumes the next that waits for it. The new owner
 // is written first: if we crash before the token is sent, the sweep sends it.
 // A release that does not hold the lease has nothing to return.
+//
+// A token that is gone was sent before, or its execution ended: a release that
+// has not ended returns the lease in the end, or its recovery does. Only one that
+// has ended is passed over.
 func (l *Leasing) handOn(ctx context.Context, lease string, h ledger.Holder) error {
 	for {
 		next, err := l.Ledger.Return(ctx, lease, h)
@@ -114,8 +179,28 @@ func (l *Leasing) handOn(ctx context.Context, lease string, h ledger.Holder) err
 		if !errors.Is(err, ErrTokenGone) {
 			return err
 		}
+		owner, err := l.Ledger.Release(ctx, next.Release)
+		if err != nil || !owner.State.Ended() {
+			return err
+		}
 		h = next.Holder
 	}
+}
+
+// letGo hands on what a release that has ended still holds, or keeps it for the
+// person who puts a dirty environment in order.
+func (l *Leasing) letGo(ctx context.Context, lease string, h ledger.Holder, rel release.Release) error {
+	for _, progress := range rel.Environments {
+		if progress.State != release.EnvironmentDirty || leaseName(rel.App, progress.Name) != lease {
+			continue
+		}
+		err := l.Ledger.MarkDirty(ctx, lease, h, rel.Remedy)
+		if release.KindOf(err) == release.Conflict { // somebody cleared it already
+			return nil
+		}
+		return err
+	}
+	return l.handOn(ctx, lease, h)
 }
 
 // close makes the environment keep the release. Once it is recorded as done,
@@ -150,42 +235,16 @@ func (l *Leasing) settle(ctx context.Context, in Input, rel *release.Release, en
 	return l.handOn(ctx, leaseName(rel.App, environment), holder(in))
 }
 
-// live is what runs on the environment's targets now: what this release
-// changed, and what it found to be as wanted already.
-func (l *Leasing) live(ctx context.Context, rel *release.Release, environment string) ([]ledger.Live, error) {
-	plan, err := l.plan(ctx, rel, release.Site{Environment: environment})
-	if err != nil {
-		return nil, err
-	}
-	results, err := l.Ledger.Results(ctx, rel.ID)
-	if err != nil {
-		return nil, err
-	}
-	var live []ledger.Live
-	for _, step := range plan.Steps {
-		if step.Kind != release.UpdateFunction {
-			continue
-		}
-		entry := ledger.Live{
-			App: rel.App, Environment: environment, Account: step.Site.Account, Region: step.Site.Region,
-			Kind: ledger.LiveFunction, Name: step.Target, Version: rel.Version, Commit: rel.Source.Commit,
-			Release: rel.ID, Since: l.Clock.Now(), Detail: results[step.ID].Version,
-		}
-		if !step.Change && step.Function.Before.Alias != nil {
-			entry.Detail = step.Function.Before.Alias.Version
-		}
-		live = append(live, entry)
-	}
-	return live, nil
-}
-
 // takeOver makes this execution the one that acts for a release whose execution
 // died. From its write on, every task of the dead one refuses to do anything.
 func (l *Leasing) takeOver(ctx context.Context, in Input) (takenOver, error) {
-	out := takenOver{Error: Failure{Error: errInterrupted, Cause: "the execution ended without recording how"}}
+	out := takenOver{Error: Failure{Error: errInterrupted, Cause: "its execution ended without recording how"}}
 	rel, err := l.Ledger.Update(ctx, in.Release, "", func(rel *release.Release) error {
 		if rel.State.Ended() {
 			return release.Errorf(release.Conflict, "release %q has ended as %s: there is nothing to recover", rel.ID, rel.State)
+		}
+		if recoveryNumber(rel.Execution) > recoveryNumber(in.Execution) {
+			return mayAct(rel, in.Execution)
 		}
 		rel.Execution = in.Execution
 		return nil
@@ -194,18 +253,32 @@ func (l *Leasing) takeOver(ctx context.Context, in Input) (takenOver, error) {
 		return out, err
 	}
 	for _, progress := range rel.Environments {
-		lease := leaseName(rel.App, progress.Name)
-		if err := l.Ledger.TakeOver(ctx, lease, holder(in), leaseTTL); err != nil {
+		if err := l.takeOverLease(ctx, in, &rel, progress); err != nil {
 			return out, err
-		}
-		if progress.State == release.EnvironmentDone {
-			if err := l.settle(ctx, in, &rel, progress.Name); err != nil {
-				return out, err
-			}
 		}
 	}
 	out.Finished = finished(&rel)
 	return out, nil
+}
+
+// takeOverLease takes the lease of an environment if the release holds it. One
+// that it holds for an environment that is done was not handed on any more.
+func (l *Leasing) takeOverLease(ctx context.Context, in Input, rel *release.Release, progress release.Progress) error {
+	lease := leaseName(rel.App, progress.Name)
+	if err := l.Ledger.TakeOver(ctx, lease, holder(in), leaseTTL); err != nil {
+		return err
+	}
+	if progress.State != release.EnvironmentDone {
+		return nil
+	}
+	err := l.Ledger.Check(ctx, lease, holder(in), 0)
+	if release.KindOf(err) == release.Conflict && err != nil {
+		return nil // others may have been there since
+	}
+	if err != nil {
+		return err
+	}
+	return l.settle(ctx, in, rel, progress.Name)
 }
 
 // finished tells whether every environment was done and only the end was not recorded.

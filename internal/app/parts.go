@@ -87,7 +87,7 @@ func (p *Parts) Stage() Task {
 
 // Snapshot is the task of that name.
 func (p *Parts) Snapshot() Task {
-	t := &Snapshots{Core: p.Core(), Functions: p.functions(), Layers: layerReader{p.layers()}}
+	t := &Snapshots{Core: p.Core(), Functions: p.functions(release.Registry{}), Layers: layerReader{p.layers()}}
 	return t.recorded(t.Do)
 }
 
@@ -99,15 +99,13 @@ func (p *Parts) Plan() Task {
 
 // Publish is the task that publishes layers.
 func (p *Parts) Publish() Task {
-	layers := p.layers()
-	t := &SiteWork{Core: p.Core(), Steppers: map[release.StepKind]release.Stepper{release.PublishLayer: layers}}
+	t := &SiteWork{Core: p.Core(), Steppers: p.layerSteppers}
 	return t.recorded(t.Do)
 }
 
 // Share is the task that shares layers.
 func (p *Parts) Share() Task {
-	layers := p.layers()
-	t := &SiteWork{Core: p.Core(), Steppers: map[release.StepKind]release.Stepper{release.ShareLayer: layers}}
+	t := &SiteWork{Core: p.Core(), Steppers: p.layerSteppers}
 	return t.recorded(t.Do)
 }
 
@@ -119,19 +117,21 @@ func (p *Parts) Access() Task {
 
 // Update is the task that updates functions.
 func (p *Parts) Update() Task {
-	t := &SiteWork{Core: p.Core(), Steppers: p.functionSteppers()}
+	t := &SiteWork{Core: p.Core(), Steppers: p.functionSteppers}
 	return t.recorded(t.Do)
 }
 
 // Shift is the task that shifts traffic and watches alarms.
 func (p *Parts) Shift() Task {
-	t := &Shifting{SiteWork: &SiteWork{Core: p.Core(), Steppers: p.functionSteppers()}, Alarms: p.functions()}
+	t := &Shifting{
+		SiteWork: &SiteWork{Core: p.Core(), Steppers: p.functionSteppers}, Alarms: p.functions(release.Registry{}),
+	}
 	return t.recorded(t.Do)
 }
 
 // RollBack is the task of that name.
 func (p *Parts) RollBack() Task {
-	t := &RollingBack{&SiteWork{Core: p.Core(), Steppers: p.functionSteppers()}}
+	t := &RollingBack{&SiteWork{Core: p.Core(), Steppers: p.functionSteppers}}
 	return t.Do
 }
 
@@ -192,18 +192,25 @@ func (p *Parts) Registry(ctx context.Context) (release.Registry, error) {
 	return registry, err
 }
 
-func (p *Parts) functionSteppers() map[release.StepKind]release.Stepper {
-	functions := p.functions()
+func (p *Parts) layerSteppers(release.Registry) map[release.StepKind]release.Stepper {
+	layers := p.layers()
+	return map[release.StepKind]release.Stepper{release.PublishLayer: layers, release.ShareLayer: layers}
+}
+
+func (p *Parts) functionSteppers(registry release.Registry) map[release.StepKind]release.Stepper {
+	functions := p.functions(registry)
 	return map[release.StepKind]release.Stepper{release.UpdateFunction: functions, release.ShiftTraffic: functions}
 }
 
-func (p *Parts) functions() *function.Functions {
+// functions look at functions and change them. The registry is needed to change
+// them only: it names the buckets that keep their former code.
+func (p *Parts) functions(registry release.Registry) *function.Functions {
 	return function.New(function.Config{
 		Lambda: func(ctx context.Context, t release.Target, phase release.Phase) (function.API, error) {
 			return p.Lambda(ctx, t, phase)
 		},
 		Alarms:  p.Alarms,
-		Archive: &codeArchive{Ledger: ledger.New(p.Table, p.Clock), parts: p},
+		Archive: &codeArchive{Ledger: ledger.New(p.Table, p.Clock), parts: p, registry: registry},
 		Clock:   p.Clock,
 	})
 }
@@ -230,7 +237,7 @@ func (c *Core) recorded(task Task) Task {
 		}
 		_, recordErr := c.Ledger.Update(ctx, in.Release, in.Execution, func(rel *release.Release) error {
 			if rel.Error == "" {
-				rel.Error, rel.Remedy = err.Error(), release.RemedyOf(err)
+				rel.Error, rel.Remedy = capped(err.Error(), maxReason), capped(release.RemedyOf(err), maxReason)
 			}
 			return nil
 		})
@@ -291,15 +298,12 @@ func (l layerLock) Unlock(ctx context.Context, name, region string, rel *release
 // codeArchive keeps the code that functions had, in the staging bucket of their region.
 type codeArchive struct {
 	*ledger.Ledger
-	parts *Parts
+	parts    *Parts
+	registry release.Registry
 }
 
 func (a *codeArchive) SaveCode(ctx context.Context, app, region, codeSHA256, url string) (release.Object, error) {
-	registry, err := a.parts.Registry(ctx)
-	if err != nil {
-		return release.Object{}, err
-	}
-	bucket := stagingBucket(registry, a.parts.State.Bucket, region)
+	bucket := stagingBucket(a.registry, a.parts.State.Bucket, region)
 	object, err := a.parts.stager().SaveCode(ctx, app, region, bucket, codeSHA256, url)
 	if err != nil {
 		return object, err

@@ -43,14 +43,14 @@ const (
 func (p *Planning) Do(ctx context.Context, in Input) (any, error) {
 	scope, err := p.load(ctx, in)
 	if err != nil {
-		return nil, named(err, errRefused)
+		return nil, refused(err)
 	}
 	if in.Environment != "" {
 		out, err := p.environment(ctx, in, scope)
-		return out, named(err, errRefused)
+		return out, refused(err)
 	}
 	out, err := p.whole(ctx, in, scope)
-	return out, named(err, errRefused)
+	return out, refused(err)
 }
 
 func (p *Planning) whole(ctx context.Context, in Input, scope *scope) (planned, error) {

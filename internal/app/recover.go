@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -32,15 +33,32 @@ type Swept struct {
 	HandedOn  int `json:"handed_on"`
 }
 
+// recoverySuffix ends the name of a recovery execution; no release's id ends like that.
 var recoverySuffix = regexp.MustCompile(`-r([0-9]+)$`)
 
-// Ended handles the end of an execution.
+// maxRecoveries is how many recoveries a release can have: their names fit the
+// 80 characters of an execution's name.
+const maxRecoveries = 999
+
+// recoveryNumber counts the executions of a release: 0 is the first, or none.
+func recoveryNumber(execution string) int {
+	match := recoverySuffix.FindStringSubmatch(execution)
+	if match == nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(match[1]) // digits by the pattern
+	return n
+}
+
+// Ended handles the end of an execution. One that ended before it could say
+// that it acts for its release counts, too.
 func (r *Recovery) Ended(ctx context.Context, execution string) error {
 	rel, err := r.Ledger.Release(ctx, recoverySuffix.ReplaceAllString(execution, ""))
-	if release.KindOf(err) == release.NotFound && err != nil {
+	if err != nil && release.KindOf(err) == release.NotFound {
 		return nil // not one of ours
 	}
-	if err != nil || rel.State.Ended() || rel.Execution != execution {
+	acting := rel.Execution == execution || rel.Execution == "" && execution == rel.ID
+	if err != nil || rel.State.Ended() || !acting {
 		return err
 	}
 	return r.recover(ctx, rel)
@@ -70,8 +88,14 @@ func (r *Recovery) sweepRelease(ctx context.Context, rel release.Release, swept 
 		if r.Clock.Now().Sub(rel.Created) < sweepAge {
 			return nil
 		}
-		swept.Started++
-		return start(ctx, r.Executions, rel.ID, startInput{Release: rel.ID})
+		started, err := startOnce(ctx, r.Executions, rel.ID, startInput{Release: rel.ID})
+		if started {
+			swept.Started++
+		}
+		if started || err != nil {
+			return err
+		}
+		rel.Execution = rel.ID // it ran, and ended before it could say so
 	}
 	running, err := r.Executions.Running(ctx, rel.Execution)
 	if err != nil || running {
@@ -81,23 +105,48 @@ func (r *Recovery) sweepRelease(ctx context.Context, rel release.Release, swept 
 	return r.recover(ctx, rel)
 }
 
-// recover starts an execution that takes the release over.
+// recover starts an execution that takes the release over. The name of one that
+// ended before it took over is not used again.
 func (r *Recovery) recover(ctx context.Context, rel release.Release) error {
-	return start(ctx, r.Executions, nextRecovery(rel), startInput{Release: rel.ID, Recover: true})
-}
-
-// nextRecovery numbers the recoveries of a release: if one dies too, the next takes over.
-func nextRecovery(rel release.Release) string {
-	n := 0
-	if match := recoverySuffix.FindStringSubmatch(rel.Execution); match != nil && rel.Execution != rel.ID {
-		n, _ = strconv.Atoi(match[1]) // digits by the pattern
+	for n := recoveryNumber(rel.Execution) + 1; n <= maxRecoveries; n++ {
+		name := fmt.Sprintf("%s-r%d", rel.ID, n)
+		started, err := startOnce(ctx, r.Executions, name, startInput{Release: rel.ID, Recover: true})
+		if started || err != nil {
+			return err
+		}
+		if running, err := r.Executions.Running(ctx, name); running || err != nil {
+			return err
+		}
 	}
-	return fmt.Sprintf("%s-r%d", rel.ID, n+1)
+	return release.Errorf(release.Internal, "release %q was recovered %d times and did not come to an end", rel.ID, maxRecoveries)
 }
 
-// sweepLease tells an owner that was written but never told, and hands on what
-// an ended release left behind.
+// startOnce starts an execution; started is false if there is, or was, one of
+// that name.
+func startOnce(ctx context.Context, executions Executions, name string, input startInput) (started bool, err error) {
+	text, err := json.Marshal(input)
+	if err != nil {
+		return false, fmt.Errorf("input of execution %q: %w", name, err)
+	}
+	err = executions.Start(ctx, name, text)
+	if errors.Is(err, ErrExecutionExists) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// sweepLease tells those who were to be told by somebody who crashed before:
+// waiters that were superseded, and an owner that the lease was handed to. It
+// hands on what an ended release left behind.
 func (r *Recovery) sweepLease(ctx context.Context, lease ledger.Lease, swept *Swept) error {
+	for _, waiter := range lease.Superseded {
+		if r.Clock.Now().Sub(waiter.At) < sweepAge {
+			continue
+		}
+		if err := r.Leases.tellSuperseded(ctx, waiter.Token, waiter.By, lease.Name); err != nil {
+			return err
+		}
+	}
 	if lease.Dirty != "" || lease.Holder.Release == "" {
 		return nil
 	}
@@ -105,20 +154,19 @@ func (r *Recovery) sweepLease(ctx context.Context, lease ledger.Lease, swept *Sw
 	if err != nil {
 		return err
 	}
-	switch {
-	case owner.State.Ended():
-	case lease.Token != "" && r.Clock.Now().Sub(lease.Since) > sweepAge:
-		err := r.Leases.Tokens.Succeed(ctx, lease.Token)
-		if !errors.Is(err, ErrTokenGone) {
-			swept.HandedOn++
-			return err
-		}
-		if owner.State != release.Waiting {
-			return nil // it was told, and works
-		}
-	default:
+	if owner.State.Ended() {
+		swept.HandedOn++
+		return r.Leases.letGo(ctx, lease.Name, lease.Holder, owner)
+	}
+	if lease.Token == "" || r.Clock.Now().Sub(lease.Since) < sweepAge {
 		return nil
 	}
-	swept.HandedOn++
-	return r.Leases.handOn(ctx, lease.Name, lease.Holder)
+	err = r.Leases.Tokens.Succeed(ctx, lease.Token)
+	if errors.Is(err, ErrTokenGone) {
+		return nil // it was told
+	}
+	if err == nil {
+		swept.HandedOn++
+	}
+	return err
 }

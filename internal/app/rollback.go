@@ -10,7 +10,7 @@ import (
 // RollingBack undoes what a release changed in the environment it holds.
 type RollingBack struct{ *SiteWork }
 
-// rollBackPlan is the answer to "prepare": where something is to be undone.
+// rollBackPlan is the answer to "prepare": where something may have to be undone.
 type rollBackPlan struct {
 	Sites []release.Site `json:"sites"`
 }
@@ -25,15 +25,19 @@ func (r *RollingBack) Do(ctx context.Context, in Input) (any, error) {
 		return nil, err
 	}
 	turn.undo = true
-	// Traffic goes back first: the old version serves again while the rest is restored.
+	// Traffic goes back first: the old version serves again while the rest is
+	// restored. What of it cannot be restored does not keep the rest from it.
 	answer, err := turn.work(ctx, turn.steps(release.PhaseShift))
-	if err != nil || answer != (Turn{Status: turnDone}) {
+	if err != nil || answer.Status == turnWait {
 		return answer, err
 	}
 	return turn.work(ctx, turn.steps(release.PhaseUpdate))
 }
 
-// prepare records why the release failed and finds the sites it touched.
+// prepare records why the release failed and finds the sites that it may have
+// changed: every one with a change in its plan, so that a task of a dead
+// execution that is about to make its first one there finds itself overtaken
+// (see [siteTurn.settled]).
 func (r *RollingBack) prepare(ctx context.Context, in Input) (rollBackPlan, error) {
 	out := rollBackPlan{Sites: []release.Site{}}
 	rel, err := r.begin(ctx, in)
@@ -44,22 +48,18 @@ func (r *RollingBack) prepare(ctx context.Context, in Input) (rollBackPlan, erro
 	if !held {
 		return out, nil
 	}
-	results, err := r.Ledger.Results(ctx, in.Release)
-	if err != nil {
-		return out, err
-	}
 	plan, err := r.plan(ctx, rel, release.Site{Environment: open.Name})
 	if err != nil {
 		return out, err
 	}
 	for _, step := range plan.Steps {
-		if results[step.ID].Touched && !slices.Contains(out.Sites, step.Site) {
+		if step.Change && !slices.Contains(out.Sites, step.Site) {
 			out.Sites = append(out.Sites, step.Site)
 		}
 	}
 	return out, r.update(ctx, in, func(rel *release.Release) error {
-		rel.State = release.RollingBack
 		record(rel, in.Error)
+		rel.State = release.RollingBack
 		return nil
 	})
 }

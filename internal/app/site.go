@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,15 +20,17 @@ const (
 	// siteConcurrency is how many steps of a site are under way at once; the
 	// request budget of the site limits them further.
 	siteConcurrency = 4
-	// maxRetries is how many transient errors in a row a step survives.
-	maxRetries = 8
+	// maxRetries is how many transient errors in a row a step survives: some
+	// minutes. A rollback has more patience, since nobody comes after it.
+	maxRetries         = 8
+	maxRollBackRetries = 20
 )
 
 // SiteWork carries out one phase's steps at one site, or undoes them.
 type SiteWork struct {
 	*Core
-	// Steppers carry the steps out.
-	Steppers map[release.StepKind]release.Stepper
+	// Steppers carry the steps out, under the registry that the release pinned.
+	Steppers func(release.Registry) map[release.StepKind]release.Stepper
 }
 
 // siteTurn is one turn of work at a site.
@@ -37,6 +40,7 @@ type siteTurn struct {
 	scope    *scope
 	plan     *release.Plan
 	target   release.Target
+	steppers map[release.StepKind]release.Stepper
 	results  map[release.Phase]*ledger.SiteResults
 	deadline time.Time
 	undo     bool
@@ -70,7 +74,7 @@ func (w *SiteWork) open(ctx context.Context, in Input) (*siteTurn, error) {
 	}
 	target, err := scope.target(in.Site)
 	return &siteTurn{
-		SiteWork: w, in: in, scope: scope, plan: plan, target: target,
+		SiteWork: w, in: in, scope: scope, plan: plan, target: target, steppers: w.Steppers(scope.registry),
 		results: map[release.Phase]*ledger.SiteResults{}, deadline: w.Clock.Now().Add(turnBudget),
 	}, err
 }
@@ -86,25 +90,46 @@ func (t *siteTurn) steps(phase release.Phase) []release.Step {
 	return steps
 }
 
-// work brings the steps forward until all are done, one failed, or the time of
-// the turn is up.
-func (t *siteTurn) work(ctx context.Context, steps []release.Step) (any, error) {
-	earlier, err := t.Ledger.Results(ctx, t.in.Release)
-	if err != nil {
-		return nil, err
-	}
+// work brings the steps forward until all are done, one failed, here or at
+// another site, or the time of the turn is up.
+func (t *siteTurn) work(ctx context.Context, steps []release.Step) (Turn, error) {
 	for _, step := range steps {
 		if err := t.openResults(ctx, step.Kind.Phase()); err != nil {
-			return nil, err
+			return Turn{}, err
 		}
+	}
+	earlier, err := t.Ledger.Results(ctx, t.in.Release)
+	if err != nil {
+		return Turn{}, err
+	}
+	if !t.undo && failedElsewhere(earlier, t.in.Site) {
+		return Turn{Status: turnStopped}, nil
 	}
 	clock.Each(t.Clock, len(steps), siteConcurrency, func(i int) { t.bring(ctx, steps[i], earlier) })
 	for _, results := range t.results {
 		if err := results.Save(ctx); err != nil {
-			return nil, err
+			return Turn{}, err
 		}
 	}
 	return t.answer(), nil
+}
+
+// failedElsewhere tells whether a step has failed at another site of the same
+// environment: everything there is going to be rolled back, and going on
+// would only put more traffic on what is bad.
+func failedElsewhere(results map[string]release.Result, site release.Site) bool {
+	for id, result := range results {
+		if result.State == release.StepFailed && environmentOf(id) == site.Environment && !isAt(id, site) {
+			return true
+		}
+	}
+	return false
+}
+
+// isAt tells whether a step is one of a site, by its id.
+func isAt(stepID string, site release.Site) bool {
+	_, rest, _ := strings.Cut(stepID, "/")
+	return strings.HasPrefix(rest, site.String()+"/")
 }
 
 func (t *siteTurn) openResults(ctx context.Context, phase release.Phase) error {
@@ -133,6 +158,9 @@ func (t *siteTurn) bring(ctx context.Context, step release.Step, earlier map[str
 	results := t.results[step.Kind.Phase()]
 	result := results.Get(step.ID)
 	if t.settled(result) {
+		if t.undo {
+			results.Set(result)
+		}
 		return
 	}
 	work := t.newWork(step, &result, results, earlier)
@@ -174,8 +202,9 @@ func (t *siteTurn) newWork(step release.Step, result *release.Result, results *l
 	if t.undo {
 		began = &result.Undoing
 	}
-	if began.IsZero() {
-		*began = t.Clock.Now()
+	// A pause of that length is ours, not the object's: nobody worked at the step.
+	if now := t.Clock.Now(); began.IsZero() || now.Sub(result.Updated) > leaseTTL {
+		*began = now
 	}
 	return &release.Work{
 		Release: t.scope.release, Plan: t.plan, Step: step, Target: t.target, Result: result,
@@ -184,7 +213,12 @@ func (t *siteTurn) newWork(step release.Step, result *release.Result, results *l
 			return r, ok
 		},
 		Guard: t.guard(t.in, t.scope.app.Name, t.in.Site),
+		// What a task of a dead execution records could look like a change that
+		// nobody undid.
 		Save: func(ctx context.Context) error {
+			if _, err := t.begin(ctx, t.in); err != nil {
+				return err
+			}
 			results.Set(*result)
 			return results.Save(ctx)
 		},
@@ -192,7 +226,7 @@ func (t *siteTurn) newWork(step release.Step, result *release.Result, results *l
 }
 
 func (t *siteTurn) turn(ctx context.Context, work *release.Work) (time.Duration, error) {
-	stepper, ok := t.Steppers[work.Step.Kind]
+	stepper, ok := t.steppers[work.Step.Kind]
 	if !ok {
 		return 0, release.Errorf(release.Internal, "no task carries out steps of kind %q", work.Step.Kind)
 	}
@@ -222,7 +256,9 @@ func (t *siteTurn) overdue(step release.Step, r release.Result) error {
 }
 
 // settled tells whether nothing is left to do for the step. What was not
-// touched needs no undoing.
+// touched needs no undoing; its result is written all the same, so that a task
+// of a dead execution, which has read the results before, cannot record any more
+// that it begins to change it (see [ledger.SiteResults.Save]).
 func (t *siteTurn) settled(r release.Result) bool {
 	if t.undo {
 		return !r.Touched || r.State == release.StepRolledBack
@@ -247,11 +283,16 @@ func (t *siteTurn) settle(r *release.Result) {
 // fail records an error: transient ones are waited out with growing patience,
 // any other ends the step.
 func (t *siteTurn) fail(r *release.Result, err error) (wait time.Duration) {
-	if release.KindOf(err) == release.Transient && r.Retries < maxRetries {
-		r.Retries++
-		return min(time.Minute, time.Second<<r.Retries)
+	patience := maxRetries
+	if t.undo {
+		patience = maxRollBackRetries
 	}
-	r.State, r.Error, r.Remedy = release.StepFailed, err.Error(), release.RemedyOf(err)
+	if release.KindOf(err) == release.Transient && r.Retries < patience {
+		r.Retries++
+		return min(time.Minute, time.Second<<min(r.Retries, 6))
+	}
+	r.State, r.Retries = release.StepFailed, 0
+	r.Error, r.Remedy = capped(err.Error(), maxStepReason), capped(release.RemedyOf(err), maxStepReason)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.failed = true

@@ -33,7 +33,7 @@ type manifestRead struct {
 // Do reads the manifest.
 func (m *ManifestReading) Do(ctx context.Context, in Input) (any, error) {
 	out, err := m.read(ctx, in)
-	return out, named(err, errRefused)
+	return out, refused(err)
 }
 
 func (m *ManifestReading) read(ctx context.Context, in Input) (manifestRead, error) {
@@ -108,7 +108,7 @@ type Staging struct {
 func (s *Staging) Do(ctx context.Context, in Input) (any, error) {
 	scope, err := s.load(ctx, in)
 	if err != nil {
-		return nil, named(err, errRefused)
+		return nil, refused(err)
 	}
 	staged, err := s.Ledger.Artifacts(ctx, in.Release)
 	if err != nil {

@@ -24,19 +24,30 @@ func (t *Tally) Do(ctx context.Context, in Input) (any, error) {
 		return nil, err
 	}
 	var faults []fault
+	failure, stopped := failureName(in.Phase), false
 	for _, outcome := range in.Outcomes {
-		if outcome.Status != turnDone {
-			found, err := t.faults(ctx, in, outcome, results)
-			if err != nil {
-				return nil, err
-			}
-			faults = append(faults, found...)
+		switch outcome.Status {
+		case turnDone:
+			continue
+		case turnStopped:
+			stopped = true
+			continue
+		case turnBroken: // that says nothing about the release's input
+			failure = errFailed
 		}
+		found, err := t.faults(ctx, in, outcome, results)
+		if err != nil {
+			return nil, err
+		}
+		faults = append(faults, found...)
+	}
+	if len(faults) == 0 && stopped {
+		faults = []fault{{Error: fmt.Sprintf("%s was stopped because of a failure at another site", in.Phase)}}
 	}
 	if len(faults) == 0 {
 		return struct{}{}, nil
 	}
-	return nil, named(summary(faults), failureName(in.Phase))
+	return nil, named(summary(faults), failure)
 }
 
 // failureName is that of a refusal as long as nothing can have been changed.
@@ -56,7 +67,7 @@ func (t *Tally) faults(ctx context.Context, in Input, o Outcome, results map[str
 	}
 	var found []fault
 	for id, result := range results {
-		if result.State == release.StepFailed && strings.Contains(id, "/"+item+"/") {
+		if result.State == release.StepFailed && isAt(id, o.Site) {
 			found = append(found, fault{fmt.Sprintf("%s: %s", id, result.Error), result.Remedy})
 		}
 	}

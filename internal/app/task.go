@@ -52,12 +52,14 @@ type Turn struct {
 }
 
 // The values of [Turn.Status] and [Outcome.Status]. A failed turn ends its
-// iteration like one that is done; its failure is in the ledger. A broken one
-// is a task that crashed.
+// iteration like one that is done; its failure is in the ledger. A stopped one
+// ends because another site has failed. A broken one is a task that crashed.
 const (
-	turnDone   = "done"
-	turnWait   = "wait"
-	turnFailed = "failed"
+	turnDone    = "done"
+	turnWait    = "wait"
+	turnFailed  = "failed"
+	turnStopped = "stopped"
+	turnBroken  = "broken"
 )
 
 // Task is one task of the state machine. Its error is a [TaskError] by the time
@@ -81,8 +83,8 @@ type TaskError struct {
 	Err  error
 }
 
-// Error is the message for people, with its remedy.
-func (e *TaskError) Error() string { return e.Err.Error() }
+// Error is the message for people, cut to what a state of the state machine may carry.
+func (e *TaskError) Error() string { return capped(e.Err.Error(), maxReason) }
 
 // ErrorName is the name that Retry and Catch match.
 func (e *TaskError) ErrorName() string { return e.Name }
@@ -103,6 +105,19 @@ func named(err error, name string) error {
 		name = errTransient
 	}
 	return &TaskError{Name: name, Err: err}
+}
+
+// refused names an error of a task that has changed nothing: what is wrong with
+// the release's input refuses it, anything else is a failure like any other.
+func refused(err error) error {
+	if err == nil {
+		return nil
+	}
+	switch release.KindOf(err) {
+	case release.Invalid, release.Denied, release.NotFound:
+		return named(err, errRefused)
+	}
+	return named(err, errFailed)
 }
 
 // Run decodes a task's input, runs it and encodes its answer, as a Lambda does.

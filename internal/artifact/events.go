@@ -19,8 +19,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"path"
 	"strings"
+	"unicode"
 
 	"github.com/tagboat/tagboat/internal/release"
 )
@@ -28,6 +28,17 @@ import (
 const (
 	uploadPrefix = "artifacts/"
 	dropPrefix   = "drops/"
+
+	// maxEvent is the largest event that is read, in bytes. EventBridge's own are far smaller.
+	maxEvent = 6 << 20
+	// maxKey and maxVersionID are how long keys and version-ids can be, in bytes
+	// (Amazon S3 user guide: naming objects; how versioning works).
+	maxKey       = 1024
+	maxVersionID = 1024
+	// maxVersion is the longest version that an upload can name, in bytes.
+	maxVersion = 128
+	// maxEventID is the longest id of an event that is kept; EventBridge's are UUIDs.
+	maxEventID = 64
 )
 
 // Events answers the events that S3 sends through EventBridge.
@@ -62,6 +73,10 @@ type objectCreated struct {
 
 // Handle answers one event. It is durable when the answer is "started".
 func (e *Events) Handle(ctx context.Context, text []byte) release.Answer {
+	if len(text) > maxEvent {
+		return release.RejectedAnswer(release.CodeTooLarge,
+			fmt.Sprintf("The event has %d bytes, more than the %d that are read.", len(text), maxEvent))
+	}
 	var event objectCreated
 	if err := json.Unmarshal(text, &event); err != nil || event.Source == "" || event.DetailType == "" {
 		return release.RejectedAnswer(release.CodeMalformed, "The body is not an EventBridge event.")
@@ -92,15 +107,14 @@ func (e *Events) request(event objectCreated) (request release.Request, answer r
 		return request, release.Ignored(release.CodeEvent,
 			fmt.Sprintf("Event %q of %q starts no release; \"Object Created\" of aws.s3 does.", event.DetailType, event.Source)), false
 	}
+	if event.Detail.Bucket.Name == "" || object.Key == "" || len(object.Key) > maxKey || !isOpaque(object.VersionID) {
+		return request, release.RejectedAnswer(release.CodeMalformed, "The event does not name an object: want a bucket, a key and a version-id."), false
+	}
 	if event.Detail.Bucket.Name != e.Bucket {
 		return request, release.Ignored(release.CodeBucket, fmt.Sprintf("Bucket %q is not the uploads bucket %q.", event.Detail.Bucket.Name, e.Bucket)), false
 	}
-	if strings.HasSuffix(object.Key, "/") {
-		return request, release.Ignored(release.CodeFolder, fmt.Sprintf("Key %q is a folder.", object.Key)), false
-	}
-	if request, ok = parseKey(object.Key); !ok {
-		return request, release.Ignored(release.CodePrefix, fmt.Sprintf(
-			"Key %q starts no release: artifacts/<app>/<version>/tagboat.yaml and drops/<app>/<artifact>/<version>.zip do.", object.Key)), false
+	if request, answer, ok = requestFor(object.Key); !ok {
+		return request, answer, false
 	}
 	if object.Size != nil && *object.Size == 0 {
 		return request, release.RejectedAnswer(release.CodeEmptyObject, fmt.Sprintf("Object %q is empty.", object.Key)), false
@@ -109,9 +123,48 @@ func (e *Events) request(event objectCreated) (request release.Request, answer r
 		return request, release.RejectedAnswer(release.CodeNoVersionID, fmt.Sprintf(
 			"The event for %q has no version-id: switch versioning on for bucket %q.", object.Key, e.Bucket)), false
 	}
-	request.Attempt, request.Delivery = 1, event.ID
+	request.Attempt = 1
+	if len(event.ID) <= maxEventID && isOpaque(event.ID) {
+		request.Delivery = event.ID
+	}
 	request.Source = release.Source{Bucket: e.Bucket, Key: object.Key, VersionID: object.VersionID, ETag: object.ETag}
 	return request, release.Answer{}, true
+}
+
+// isOpaque tells whether an id that only machines read looks like one.
+func isOpaque(id string) bool {
+	odd := func(r rune) bool { return r <= ' ' || !unicode.IsPrint(r) || r == unicode.ReplacementChar }
+	return len(id) <= maxVersionID && !strings.ContainsFunc(id, odd)
+}
+
+// requestFor is what the arrival of a key asks for; ok is false if that is
+// nothing, and is answered.
+func requestFor(key string) (request release.Request, answer release.Answer, ok bool) {
+	if strings.HasSuffix(key, "/") {
+		return request, release.Ignored(release.CodeFolder, fmt.Sprintf("Key %q is a folder.", key)), false
+	}
+	if request, ok = parseKey(key); !ok {
+		return request, release.Ignored(release.CodePrefix, fmt.Sprintf(
+			"Key %q starts no release: artifacts/<app>/<version>/tagboat.yaml and drops/<app>/<artifact>/<version>.zip do.", key)), false
+	}
+	if err := checkVersion(request.Version); err != nil {
+		return request, release.Ignored(release.CodePrefix, fmt.Sprintf("Key %q starts no release: %v.", key, err)), false
+	}
+	return request, release.Answer{}, true
+}
+
+// checkVersion refuses a version that people could not read or tell apart from
+// another, or that stands for a folder elsewhere.
+func checkVersion(version string) error {
+	unreadable := func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }
+	switch {
+	case version == "" || version == "." || version == "..", strings.Contains(version, "/"),
+		strings.TrimSpace(version) != version, strings.ContainsFunc(version, unreadable):
+		return release.Errorf(release.Invalid, "%+q is no version: want printable characters without / and without spaces around them", version)
+	case len(version) > maxVersion:
+		return release.Errorf(release.Invalid, "version %.40q… has %d bytes, want at most %d", version, len(version), maxVersion)
+	}
+	return nil
 }
 
 // parseKey reads app and version off a key that starts a release.
@@ -135,7 +188,8 @@ func parseKey(key string) (release.Request, bool) {
 	return release.Request{App: parts[0], Version: version, Artifact: parts[1], Trigger: release.TriggeredByDrop}, true
 }
 
-// UploadKey is the key of the manifest of an upload.
-func UploadKey(app, version string) string {
-	return path.Join(uploadPrefix, app, version, release.DefaultManifest)
+// UploadKey is the key of the manifest of an upload; an error says why there can
+// be no upload of that version.
+func UploadKey(app, version string) (string, error) {
+	return uploadPrefix + app + "/" + version + "/" + release.DefaultManifest, checkVersion(version)
 }

@@ -3,7 +3,9 @@ package artifact
 import (
 	"context"
 	"io"
+	"mime"
 	"strings"
+	"unicode"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -59,42 +61,71 @@ func (s *Source) Manifest(ctx context.Context, rel *release.Release, app release
 }
 
 func (s *Source) uploaded(ctx context.Context, source release.Source) (Manifest, error) {
-	out, err := s.Uploads.GetObject(ctx, &s3.GetObjectInput{Bucket: &source.Bucket, Key: &source.Key, VersionId: &source.VersionID})
+	out, err := openPinned(ctx, s.Uploads, source)
 	if err != nil {
-		return Manifest{}, failed("read", source.Bucket, source.Key, err)
+		return Manifest{}, err
 	}
 	defer out.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(out.Body, maxManifest+1))
 	if err != nil {
-		return Manifest{}, release.Errorf(release.Transient, "read s3://%s/%s: %w", source.Bucket, source.Key, err)
+		return Manifest{}, release.Errorf(release.Transient, "read %s: %w", source, err)
 	}
-	if len(text) > maxManifest {
-		return Manifest{}, release.Errorf(release.Invalid, "manifest s3://%s/%s is larger than %d bytes", source.Bucket, source.Key, maxManifest)
-	}
-	return Manifest{Name: source.Key, Text: text, Commit: metadata(out.Metadata, "commit"), Actor: metadata(out.Metadata, "actor")}, nil
+	return claimed(source.Key, text, out.Metadata)
 }
 
 func (s *Source) dropped(ctx context.Context, rel *release.Release, app release.App) (Manifest, error) {
 	text, _, err := s.State.Latest(ctx, app.DropManifest)
+	if release.KindOf(err) == release.NotFound && err != nil {
+		return Manifest{}, release.Errorf(release.Invalid, "app %q has no drop manifest s3://%s/%s", app.Name, s.State.Bucket, app.DropManifest).
+			WithRemedy("Put it there, or take drop_manifest out of the registry.")
+	}
 	if err != nil {
 		return Manifest{}, err
 	}
 	source := rel.Source
 	head, err := s.Uploads.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &source.Bucket, Key: &source.Key, VersionId: &source.VersionID})
 	if err != nil {
-		return Manifest{}, failed("read", source.Bucket, source.Key, err)
+		return Manifest{}, failedPinned(source, err)
 	}
-	return Manifest{Name: app.DropManifest, Text: text, Commit: metadata(head.Metadata, "commit"), Actor: metadata(head.Metadata, "actor")}, nil
+	return claimed(app.DropManifest, text, head.Metadata)
 }
 
+// claimed is a manifest with what the metadata of the upload claims.
+func claimed(name string, text []byte, values map[string]string) (Manifest, error) {
+	if len(text) > maxManifest {
+		return Manifest{}, release.Errorf(release.Invalid, "manifest %q is larger than %d bytes", name, maxManifest)
+	}
+	return Manifest{Name: name, Text: text, Commit: metadata(values, "commit"), Actor: metadata(values, "actor")}, nil
+}
+
+// maxMetadata is how much of a value is recorded, in characters.
+const maxMetadata = 100
+
 // metadata reads user metadata; S3 keeps the names in lower case, others don't.
+// It encodes values that are not ASCII as mail does (Amazon S3 user guide: working with
+// object metadata). The value is the uploader's and is only recorded, in one line.
 func metadata(values map[string]string, name string) string {
 	for key, value := range values {
-		if strings.EqualFold(key, name) {
-			return value
+		if !strings.EqualFold(key, name) {
+			continue
 		}
+		if decoded, err := new(mime.WordDecoder).DecodeHeader(value); err == nil {
+			value = decoded
+		}
+		return printable(value)
 	}
 	return ""
+}
+
+// printable is the beginning of a text without what has no glyph.
+func printable(text string) string {
+	runes := []rune(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+			return -1
+		}
+		return r
+	}, text))
+	return strings.TrimSpace(string(runes[:min(len(runes), maxMetadata)]))
 }
 
 // Head is the newest version of an object in the uploads bucket, as a source.

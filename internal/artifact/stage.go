@@ -3,18 +3,15 @@ package artifact
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
 	"net/http"
 	"os"
-	"path"
-	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"slices"
 
 	"github.com/tagboat/tagboat/internal/archive"
 	"github.com/tagboat/tagboat/internal/release"
@@ -66,8 +63,8 @@ func (s *Stager) Stage(ctx context.Context, rel *release.Release, wanted Wanted)
 		Name: wanted.Name, SHA256: info.SHA256, CodeSHA256: info.SHA256Base64(), TreeDigest: info.TreeDigest,
 		Size: info.Size, Unzipped: info.UnzippedSize, Origin: origin, Objects: map[string]release.Object{},
 	}
-	for region, bucket := range wanted.Buckets {
-		object, err := putFile(ctx, s.S3(region), bucket, StagedKey(rel.App, info.SHA256), file, info.Size, info.SHA256)
+	for _, region := range slices.Sorted(maps.Keys(wanted.Buckets)) {
+		object, err := putFile(ctx, s.S3(region), wanted.Buckets[region], StagedKey(rel.App, info.SHA256), file, info.Size, info.SHA256)
 		if err != nil {
 			return release.Artifact{}, about(wanted.Name, err)
 		}
@@ -104,9 +101,9 @@ func (s *Stager) fetch(ctx context.Context, rel *release.Release, wanted Wanted,
 	if err != nil {
 		return archive.Info{}, "", err
 	}
-	out, err := s.Uploads.GetObject(ctx, &s3.GetObjectInput{Bucket: &source.Bucket, Key: &source.Key, VersionId: &source.VersionID})
+	out, err := openPinned(ctx, s.Uploads, source)
 	if err != nil {
-		return archive.Info{}, "", failed("read", source.Bucket, source.Key, err)
+		return archive.Info{}, "", err
 	}
 	info, err := spool(ctx, out.Body, file, wanted.Spec.SHA256)
 	return info, source.String(), err
@@ -141,50 +138,36 @@ func (s *Stager) object(ctx context.Context, rel *release.Release, wanted Wanted
 	return s.beside(ctx, rel.Source, wanted.Spec.Object)
 }
 
-// beside pins the newest version of an object that is not newer than the
-// manifest: what is uploaded later belongs to another release.
-func (s *Stager) beside(ctx context.Context, manifest release.Source, name string) (release.Source, error) {
-	key := path.Join(path.Dir(manifest.Key), name)
-	head, err := s.Uploads.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &manifest.Bucket, Key: &manifest.Key, VersionId: &manifest.VersionID})
-	if err != nil {
-		return release.Source{}, failed("read", manifest.Bucket, manifest.Key, err)
-	}
-	input := &s3.ListObjectVersionsInput{Bucket: &manifest.Bucket, Prefix: &key}
-	for {
-		page, err := s.Uploads.ListObjectVersions(ctx, input)
-		if err != nil {
-			return release.Source{}, failed("list", manifest.Bucket, key, err)
-		}
-		for _, version := range page.Versions { // newest first
-			if aws.ToString(version.Key) == key && !aws.ToTime(version.LastModified).After(aws.ToTime(head.LastModified)) {
-				id, err := pinned(manifest.Bucket, version.VersionId)
-				return release.Source{Bucket: manifest.Bucket, Key: key, VersionID: id}, err
-			}
-		}
-		if !aws.ToBool(page.IsTruncated) {
-			return release.Source{}, release.Errorf(release.Invalid, "object s3://%s/%s has no version from %s or before, when its manifest was uploaded",
-				manifest.Bucket, key, aws.ToTime(head.LastModified).UTC().Format(time.RFC3339)).
-				WithRemedy("Upload the manifest last.")
-		}
-		input.KeyMarker, input.VersionIdMarker = page.NextKeyMarker, page.NextVersionIdMarker
-	}
-}
-
 // spool copies a zip into the file, and checks its digest and content.
 func spool(ctx context.Context, body io.ReadCloser, file *os.File, wantSHA256 string) (archive.Info, error) {
 	defer body.Close()
-	hash := sha256.New()
-	size, err := io.Copy(io.MultiWriter(file, hash), io.LimitReader(body, maxZipped+1))
+	size, got, err := save(body, file)
 	if err != nil {
-		return archive.Info{}, release.Errorf(release.Transient, "download: %w", err)
+		return archive.Info{}, err
 	}
-	if size > maxZipped {
-		return archive.Info{}, release.Errorf(release.Invalid, "the zip is larger than %d bytes", maxZipped)
-	}
-	if got := hex.EncodeToString(hash.Sum(nil)); wantSHA256 != "" && got != wantSHA256 {
+	if wantSHA256 != "" && got != wantSHA256 {
 		return archive.Info{}, release.Errorf(release.Invalid, "sha256 is %s, want %s as the manifest says", got, wantSHA256)
 	}
 	return archive.Inspect(ctx, file, size, archive.Limits{})
+}
+
+// save copies what is downloaded into the file, up to the size of the largest zip.
+func save(from io.Reader, file *os.File) (size int64, sha256Hex string, err error) {
+	hash := sha256.New()
+	size, err = io.Copy(io.MultiWriter(file, hash), io.LimitReader(from, maxZipped+1))
+	var known *release.Error
+	var disk *fs.PathError
+	switch {
+	case errors.As(err, &known):
+		return 0, "", err
+	case errors.As(err, &disk):
+		return 0, "", release.Errorf(release.Internal, "temporary file: %w", err)
+	case err != nil:
+		return 0, "", release.Errorf(release.Transient, "download: %w", err)
+	case size > maxZipped:
+		return 0, "", release.Errorf(release.Invalid, "the zip is larger than %d bytes", maxZipped)
+	}
+	return size, hex.EncodeToString(hash.Sum(nil)), nil
 }
 
 func checkUse(info archive.Info, wanted Wanted) error {
@@ -202,53 +185,4 @@ func checkUse(info archive.Info, wanted Wanted) error {
 		return nil
 	}
 	return release.Errorf(release.Invalid, "%w", err).WithRemedy("%s", release.RemedyOf(err))
-}
-
-// SaveCode stages the archive of a function's code from the address that
-// GetFunction answered, so that a rollback can restore it. The address is a
-// secret for as long as it is valid: it appears in no error.
-func (s *Stager) SaveCode(ctx context.Context, app, region, bucket, codeSHA256, url string) (release.Object, error) {
-	want, err := base64.StdEncoding.DecodeString(codeSHA256)
-	if err != nil {
-		return release.Object{}, release.Errorf(release.Internal, "code digest %q: %w", codeSHA256, err)
-	}
-	file, err := os.CreateTemp("", "tagboat-*.zip")
-	if err != nil {
-		return release.Object{}, fmt.Errorf("saving the code of a function: %w", err)
-	}
-	defer os.Remove(file.Name())
-	defer file.Close()
-	size, got, err := s.download(ctx, url, file)
-	if err != nil {
-		return release.Object{}, err
-	}
-	if got != hex.EncodeToString(want) {
-		return release.Object{}, release.Errorf(release.Conflict, "the function's code has sha256 %s, want %s: somebody changed it meanwhile", got, hex.EncodeToString(want))
-	}
-	return putFile(ctx, s.S3(region), bucket, StagedKey(app, got), file, size, got)
-}
-
-func (s *Stager) download(ctx context.Context, url string, file *os.File) (size int64, sha256Hex string, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return 0, "", release.Errorf(release.Internal, "the address of the function's code cannot be parsed")
-	}
-	client := s.HTTP
-	if client == nil {
-		client = http.DefaultClient
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return 0, "", release.Errorf(release.Transient, "the function's code could not be fetched")
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return 0, "", release.Errorf(release.Transient, "the function's code could not be fetched: %s", response.Status)
-	}
-	hash := sha256.New()
-	size, err = io.Copy(io.MultiWriter(file, hash), io.LimitReader(response.Body, maxZipped))
-	if err != nil {
-		return 0, "", release.Errorf(release.Transient, "the function's code could not be fetched whole")
-	}
-	return size, hex.EncodeToString(hash.Sum(nil)), nil
 }

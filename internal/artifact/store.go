@@ -112,12 +112,16 @@ func pinned(bucket string, version *string) (string, error) {
 	return *version, nil
 }
 
-// putFile stores a checked file under its digest, or finds it there: what has
-// the same name has the same content.
+// putFile stores a checked file under its digest, or finds it there.
 func putFile(ctx context.Context, api API, bucket, key string, file io.ReadSeeker, size int64, sha256Hex string) (release.Object, error) {
 	object := release.Object{Bucket: bucket, Key: key, Size: size}
-	head, err := api.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: &key})
-	if err == nil && aws.ToInt64(head.ContentLength) == size {
+	digest, err := hex.DecodeString(sha256Hex)
+	if err != nil {
+		return object, fmt.Errorf("staging %q: digest %q: %w", key, sha256Hex, err)
+	}
+	checksum := base64.StdEncoding.EncodeToString(digest)
+	head, err := api.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: &key, ChecksumMode: types.ChecksumModeEnabled})
+	if err == nil && aws.ToInt64(head.ContentLength) == size && aws.ToString(head.ChecksumSHA256) == checksum {
 		object.VersionID, err = pinned(bucket, head.VersionId)
 		return object, err
 	}
@@ -127,14 +131,10 @@ func putFile(ctx context.Context, api API, bucket, key string, file io.ReadSeeke
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return object, fmt.Errorf("staging %q: %w", key, err)
 	}
-	digest, err := hex.DecodeString(sha256Hex)
-	if err != nil {
-		return object, fmt.Errorf("staging %q: digest %q: %w", key, sha256Hex, err)
-	}
 	out, err := api.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: &bucket, Key: &key, Body: file, ContentLength: &size, ContentType: aws.String("application/zip"),
 		ChecksumAlgorithm: types.ChecksumAlgorithmSha256,
-		ChecksumSHA256:    aws.String(base64.StdEncoding.EncodeToString(digest)), // S3 refuses other bytes
+		ChecksumSHA256:    &checksum, // S3 refuses other bytes
 	})
 	if err != nil {
 		return object, failed("write", bucket, key, err)
@@ -153,27 +153,76 @@ func failed(what, bucket, key string, err error) error {
 	return failure
 }
 
+// openPinned opens exactly the version of an uploaded object that a release was made from.
+func openPinned(ctx context.Context, api API, source release.Source) (*s3.GetObjectOutput, error) {
+	out, err := api.GetObject(ctx, &s3.GetObjectInput{Bucket: &source.Bucket, Key: &source.Key, VersionId: &source.VersionID})
+	if err != nil {
+		return nil, failedPinned(source, err)
+	}
+	return out, nil
+}
+
+// failedPinned is the error of a read of a pinned version. One that is gone
+// does not come back.
+func failedPinned(source release.Source, err error) error {
+	if kindOf(err) != release.NotFound {
+		return failed("read", source.Bucket, source.Key, err)
+	}
+	return gone(source)
+}
+
+func gone(source release.Source) error {
+	return release.Errorf(release.Invalid, "%s is gone: it was deleted after it was uploaded", source).
+		WithRemedy("Upload it again, and let no lifecycle rule delete versions that are still to be released.")
+}
+
 func kindOf(err error) release.Kind {
 	var response *awshttp.ResponseError
 	var api smithy.APIError
+	if errors.As(err, &api) {
+		if kind, known := kindOfCode(api.ErrorCode()); known {
+			return kind
+		}
+		if api.ErrorFault() == smithy.FaultServer {
+			return release.Transient
+		}
+	}
+	if errors.As(err, &response) {
+		if kind, known := kindOfStatus(response.HTTPStatusCode()); known {
+			return kind
+		}
+	}
 	var network net.Error
-	switch {
-	case errors.As(err, &api) && (api.ErrorCode() == "NoSuchKey" || api.ErrorCode() == "NoSuchVersion" ||
-		api.ErrorCode() == "NotFound" || api.ErrorCode() == "NoSuchBucket"):
-		return release.NotFound
-	case errors.As(err, &api) && (api.ErrorCode() == "AccessDenied" || api.ErrorCode() == "Forbidden"):
-		return release.Denied
-	case errors.As(err, &api) && (api.ErrorFault() == smithy.FaultServer || api.ErrorCode() == "SlowDown" || api.ErrorCode() == "RequestTimeout"):
-		return release.Transient
-	case errors.As(err, &response) && (response.HTTPStatusCode() >= http.StatusInternalServerError ||
-		response.HTTPStatusCode() == http.StatusTooManyRequests):
-		return release.Transient
-	case errors.As(err, &response) && response.HTTPStatusCode() == http.StatusNotFound:
-		return release.NotFound
-	case errors.As(err, &response) && response.HTTPStatusCode() == http.StatusForbidden:
-		return release.Denied
-	case errors.As(err, &network), errors.Is(err, context.DeadlineExceeded), errors.Is(err, io.ErrUnexpectedEOF):
+	if errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return release.Transient
 	}
 	return release.Internal
+}
+
+// kindOfCode knows S3's error codes (Amazon S3 API reference: error responses).
+// MethodNotAllowed is how a read of a delete marker is refused.
+func kindOfCode(code string) (kind release.Kind, known bool) {
+	switch code {
+	case "NoSuchKey", "NoSuchVersion", "NotFound", "NoSuchBucket", "MethodNotAllowed":
+		return release.NotFound, true
+	case "AccessDenied", "Forbidden":
+		return release.Denied, true
+	case "SlowDown", "RequestTimeout", "OperationAborted":
+		return release.Transient, true
+	}
+	return "", false
+}
+
+// kindOfStatus knows answers without a code, as HEAD has them.
+func kindOfStatus(status int) (kind release.Kind, known bool) {
+	switch {
+	case status >= http.StatusInternalServerError, status == http.StatusTooManyRequests:
+		return release.Transient, true
+	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
+		return release.NotFound, true
+	case status == http.StatusForbidden:
+		return release.Denied, true
+	}
+	return "", false
 }

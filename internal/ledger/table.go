@@ -13,7 +13,8 @@ import (
 //
 // Every call may be repeated. An error of kind [release.Transient] leaves open
 // whether a write was done: a repeated Put then answers with a conflict unless
-// the table recognises its own write.
+// the table recognises its own write. Somebody may also have written over it
+// by then. So whoever meets a conflict reads again, and finds out.
 type Table interface {
 	// Get reads a document as the last write left it. The error is of kind
 	// [release.NotFound] if there is none.

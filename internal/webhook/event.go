@@ -3,7 +3,9 @@ package webhook
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"unicode"
 
@@ -52,38 +54,68 @@ type headCommit struct {
 
 const (
 	tagPrefix = "refs/tags/"
-	// maxTag is the longest tag name that GitHub's interface takes.
+	// maxTag is the longest tag name that is released, in bytes.
 	maxTag = 255
+	// maxDelivery is the longest id of a delivery that is kept; GitHub's are UUIDs.
+	maxDelivery = 64
 )
 
 // parse reads a signed delivery; ok is false if it is answered already.
 func parse(d Delivery) (e event, answer release.Answer, ok bool) {
 	kind := d.Header.Get("X-GitHub-Event")
-	if kind == "" {
-		return e, release.RejectedAnswer(release.CodeMalformed, "Header X-GitHub-Event is missing."), false
-	}
-	var p payload
-	if body := bytes.TrimSpace(d.Body); !json.Valid(body) || body[0] != '{' {
-		return e, release.RejectedAnswer(release.CodeMalformed, "The body is not a JSON object."), false
-	}
 	switch kind {
-	case "ping":
-		return e, release.Ignored(release.CodePing, "The webhook works."), false
+	case "":
+		return e, malformed("Header X-GitHub-Event is missing."), false
 	case release.TriggeredByPush, release.TriggeredByCreate, release.TriggeredByRelease:
-	default:
-		return e, release.Ignored(release.CodeEvent, fmt.Sprintf("Event %q starts no release; push, create and release do.", kind)), false
+		return parseTagEvent(kind, d)
 	}
-	if err := json.Unmarshal(d.Body, &p); err != nil {
-		return e, release.RejectedAnswer(release.CodeMalformed, "The body is not the payload of a "+kind+" event: "+err.Error()), false
+	switch {
+	case !isObject(d.Body) || !json.Valid(d.Body):
+		return e, malformed("The body is not a JSON object."), false
+	case kind == "ping":
+		return e, release.Ignored(release.CodePing, "The webhook works."), false
 	}
-	if p.Repository == nil || p.Repository.ID == 0 {
-		return e, release.RejectedAnswer(release.CodeMalformed, "The payload names no repository."), false
+	return e, release.Ignored(release.CodeEvent, fmt.Sprintf("Event %.80q starts no release; push, create and release do.", kind)), false
+}
+
+func parseTagEvent(kind string, d Delivery) (e event, answer release.Answer, ok bool) {
+	var p payload
+	if err := json.Unmarshal(d.Body, &p); err != nil || !isObject(d.Body) {
+		return e, malformed(fmt.Sprintf("The body is not the payload of a %s event: %s.", kind, whyNot(err))), false
 	}
-	e = event{
-		trigger: kind, delivery: d.Header.Get("X-GitHub-Delivery"), repository: *p.Repository, actor: p.Sender.Login,
+	if p.Repository == nil || p.Repository.ID <= 0 {
+		return e, malformed("The payload names no repository."), false
 	}
+	e = event{trigger: kind, delivery: deliveryID(d.Header), repository: *p.Repository, actor: p.Sender.Login}
 	answer, ok = e.read(p)
 	return e, answer, ok
+}
+
+func malformed(reason string) release.Answer {
+	return release.RejectedAnswer(release.CodeMalformed, reason)
+}
+
+// isObject tells whether JSON text is an object: null would pass as an empty one.
+func isObject(text []byte) bool { return bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("{")) }
+
+// whyNot says without our type names what is wrong with a payload.
+func whyNot(err error) string {
+	var field *json.UnmarshalTypeError
+	if errors.As(err, &field) {
+		return fmt.Sprintf("field %q is a %s", field.Field, field.Value)
+	}
+	return "want a JSON object"
+}
+
+// deliveryID is the delivery's id, for people who trace it. The signature does
+// not cover headers, so that it is believed only if it looks like one.
+func deliveryID(header http.Header) string {
+	id := header.Get("X-GitHub-Delivery")
+	odd := func(r rune) bool { return r <= ' ' || r > '~' }
+	if len(id) > maxDelivery || strings.ContainsFunc(id, odd) {
+		return ""
+	}
+	return id
 }
 
 // read takes the tag from the payload.
@@ -125,12 +157,38 @@ func (e *event) readPush(p payload) (release.Answer, bool) {
 // isZero tells whether a SHA is all zeros, which stands for no object.
 func isZero(sha string) bool { return sha != "" && strings.Trim(sha, "0") == "" }
 
+// checkTag refuses what git would not take as a tag's name, and ignores what
+// people could not read or tell apart from another version.
 func (e *event) checkTag() (release.Answer, bool) {
-	bad := strings.ContainsFunc(e.tag, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) || r == unicode.ReplacementChar })
-	if e.tag == "" || len(e.tag) > maxTag || bad {
-		return release.RejectedAnswer(release.CodeMalformed, fmt.Sprintf("%.80q is not the name of a tag.", e.tag)), false
+	if !isTagName(e.tag) {
+		return malformed(fmt.Sprintf("%.80q is not the name of a tag.", e.tag)), false
+	}
+	if len(e.tag) > maxTag {
+		return release.Ignored(release.CodeTagPattern,
+			fmt.Sprintf("Tag %.80q… has %d bytes, more than the %d of a version that is released.", e.tag, len(e.tag), maxTag)), false
+	}
+	if strings.ContainsFunc(e.tag, unreadable) {
+		return release.Ignored(release.CodeTagPattern, fmt.Sprintf("Tag %+.80q has characters that cannot be printed: no version has them.", e.tag)), false
 	}
 	return release.Answer{}, true
+}
+
+// unreadable: no glyph, or the sign of what was not UTF-8.
+func unreadable(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }
+
+// isTagName tells whether git takes the name for a tag (git-check-ref-format).
+func isTagName(name string) bool {
+	control := func(r rune) bool { return r < ' ' || r == 0x7f }
+	if strings.ContainsFunc(name, control) || strings.ContainsAny(name, ` ~^:?*[\`) ||
+		strings.Contains(name, "..") || strings.Contains(name, "@{") || strings.HasSuffix(name, ".") {
+		return false
+	}
+	for step := range strings.SplitSeq(name, "/") {
+		if step == "" || step[0] == '.' || strings.HasSuffix(step, ".lock") {
+			return false
+		}
+	}
+	return true
 }
 
 // requests are the releases that the registry makes of the event: one for each

@@ -22,16 +22,8 @@ const signatureHeader = "X-Hub-Signature-256"
 // Verify tells whether the body was signed with one of the secrets. An empty
 // secret signs nothing.
 func Verify(header http.Header, body []byte, secrets [][]byte) bool {
-	values := header.Values(signatureHeader)
-	if len(values) != 1 {
-		return false
-	}
-	digits, found := strings.CutPrefix(values[0], "sha256=")
-	if !found {
-		return false
-	}
-	got, err := hex.DecodeString(digits)
-	if err != nil || len(got) != sha256.Size {
+	got, ok := presented(header)
+	if !ok {
 		return false
 	}
 	valid := false
@@ -46,6 +38,21 @@ func Verify(header http.Header, body []byte, secrets [][]byte) bool {
 		}
 	}
 	return valid
+}
+
+// presented is the one signature that a delivery carries; ok is false if it has
+// none, several, or something else in its place.
+func presented(header http.Header) (mac []byte, ok bool) {
+	values := header.Values(signatureHeader)
+	if len(values) != 1 {
+		return nil, false
+	}
+	digits, found := strings.CutPrefix(values[0], "sha256=")
+	if !found {
+		return nil, false
+	}
+	mac, err := hex.DecodeString(digits)
+	return mac, err == nil && len(mac) == sha256.Size
 }
 
 // Secrets knows the webhook secrets: the current one and, during a rotation,

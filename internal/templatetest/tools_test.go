@@ -1,0 +1,90 @@
+package templatetest
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestCfnLintReportsNothing(t *testing.T) {
+	for _, file := range []string{"template.yaml", "iam/target-account.yaml", "iam/region.yaml"} {
+		if out := run(t, "cfn-lint", file); strings.TrimSpace(out) != "" {
+			t.Errorf("%s:\n%s", file, out)
+		}
+	}
+}
+
+// python is the interpreter that has the SAM translator.
+const python = "python3"
+
+func TestTheSAMTransformMakesPlainResources(t *testing.T) {
+	out := run(t, python, "internal/templatetest/testdata/sam2cfn.py", "template.yaml", "code-bucket")
+	var plain object
+	if err := json.Unmarshal([]byte(out), &plain); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	counts := map[string]int{}
+	for id, resource := range at(plain, "Resources").(object) {
+		kind := at(resource, "Type").(string)
+		counts[kind]++
+		if strings.HasPrefix(kind, "AWS::Serverless::") {
+			t.Errorf("%s is still %s", id, kind)
+		}
+	}
+	all := len(functions(t))
+	for kind, want := range map[string]int{
+		"AWS::Lambda::Function": all, "AWS::Lambda::Version": all, "AWS::Lambda::Alias": all, "AWS::IAM::Role": all + 1,
+		"AWS::StepFunctions::StateMachine": 1, "AWS::ApiGatewayV2::Api": 1, "AWS::Events::Rule": 3, "AWS::Lambda::Permission": 4,
+	} {
+		if got := counts[kind]; got != want {
+			t.Errorf("there are %d resources %s, want %d", got, kind, want)
+		}
+	}
+	substitutions := at(plain, "Resources", "ReleaseStateMachine", "Properties", "DefinitionSubstitutions").(object)
+	for name, v := range substitutions {
+		version, _ := at(v, "Ref").(string)
+		if got := at(plain, "Resources", version, "Type"); got != "AWS::Lambda::Version" {
+			t.Errorf("%s is replaced by %q, of type %v, want a published version", name, version, got)
+		}
+	}
+}
+
+// aslValidator is the version of the validator of the States Language.
+const aslValidator = "asl-validator@4.0.0"
+
+func TestAslValidatorAcceptsTheDefinition(t *testing.T) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(cache, "tagboat-"+aslValidator)
+	validator := filepath.Join(folder, "node_modules", ".bin", "asl-validator")
+	if _, err := os.Stat(validator); err != nil {
+		run(t, "npm", "install", "--no-audit", "--no-fund", "--prefix", folder, aslValidator)
+	}
+	run(t, validator, "--json-path", "statemachine/release.asl.json")
+}
+
+// maxBinary is the largest binary of a function, in bytes: a cold start loads it.
+const maxBinary = 12 << 20
+
+func TestBinariesAreSmall(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds every function")
+	}
+	folder := t.TempDir()
+	run(t, "make", "functions", "BUILD_DIR="+folder)
+	for _, name := range functions(t) {
+		info, err := os.Stat(filepath.Join(folder, name, "bootstrap"))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		t.Logf("%-9s %5.2f MiB", name, float64(info.Size())/(1<<20))
+		if info.Size() > maxBinary {
+			t.Errorf("%s has %d bytes, want at most %d", name, info.Size(), maxBinary)
+		}
+	}
+}
