@@ -1,3 +1,30 @@
+# Tagboat: `make demo` shows it, `make test` checks it. Everything else is a part of these.
+
+.DEFAULT_GOAL := demo
+VENV := $(CURDIR)/.build/venv
+export PATH := $(VENV)/bin:$(PATH)
+
+.PHONY: demo test check unit e2e python
+demo:
+	@go run ./cmd/tagboat demo
+
+test: check unit e2e
+
+# What every change has to pass before its tests run.
+check:
+	@test -z "$$(gofmt -l cmd functions internal statemachine e2e)" || { echo "not gofmt-ed:"; gofmt -l cmd functions internal statemachine e2e; exit 1; }
+	go mod tidy -diff
+	go vet ./...
+	go tool staticcheck ./...
+
+unit: python
+	go test -race ./...
+
+# The Python tools of the tests: the emulator, the AWS CLI, cfn-lint. Where they are missing, pip installs what
+# e2e/requirements.txt names into .build/venv.
+python:
+	@python3 e2e/tools.py
+
 # ---- Functions: what SAM builds, and the same for other uses. ----
 
 # SAM calls build-<LogicalId> with ARTIFACTS_DIR (template.yaml, BuildMethod: makefile).
@@ -19,4 +46,4 @@ $(FUNCTIONS:%=function-%): function-%:
 # Templates, definition and sizes, with the tools that check them.
 .PHONY: templates
 templates:
-	CI=true go test ./internal/templatetest/
+	CI=true go test -count=1 ./internal/templatetest/

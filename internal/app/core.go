@@ -155,6 +155,20 @@ func (c *Core) renew(ctx context.Context, in Input, app string, site release.Sit
 	return c.Ledger.Renew(ctx, leaseName(app, site.Environment), holder(in), leaseTTL)
 }
 
+// lease reads a lease; it is empty if nobody holds it or waits for it.
+func (c *Core) lease(ctx context.Context, name string) (ledger.Lease, error) {
+	leases, err := c.Ledger.Leases(ctx)
+	if err != nil {
+		return ledger.Lease{}, err
+	}
+	for _, lease := range leases {
+		if lease.Name == name {
+			return lease, nil
+		}
+	}
+	return ledger.Lease{Name: name}, nil
+}
+
 // plan reads the plan that governs a site: the environment's own, made under
 // the lease, or that of the whole release.
 func (c *Core) plan(ctx context.Context, rel *release.Release, site release.Site) (*release.Plan, error) {
@@ -189,6 +203,20 @@ func newFault(cause error) fault {
 
 func faultKey(phase release.Phase, item string) string {
 	return faultPrefix(phase) + item
+}
+
+// troubleKey is where the last transient error of an iteration is noted: if no
+// retry helps, it is the reason of the failure.
+func troubleKey(phase release.Phase, item string) string {
+	return fmt.Sprintf("trouble/%s/%s", phase, item)
+}
+
+// itemOf names what an iteration of a Map is about.
+func itemOf(artifact string, site release.Site) string {
+	if artifact != "" {
+		return artifact
+	}
+	return site.String()
 }
 
 func faultPrefix(phase release.Phase) string { return fmt.Sprintf("fault/%s/", phase) }

@@ -119,14 +119,14 @@ func (l *Leasing) supersede(ctx context.Context, rel *release.Release, environme
 		return err
 	}
 	lease := leaseName(rel.App, environment)
-	waiting, err := l.waiters(ctx, lease)
+	doc, err := l.lease(ctx, lease)
 	if err != nil {
 		return err
 	}
 	for _, other := range active {
 		switch progress := waitingFor(&other); {
 		case other.App != rel.App || other.ID == rel.ID:
-		case other.Created.After(rel.Created) && slices.Contains(waiting, other.ID):
+		case other.Created.After(rel.Created) && waits(doc, other.ID):
 			return &TaskError{Name: errSuperseded, Err: release.Errorf(release.Conflict,
 				"release %q is newer and waits for %s already", other.ID, lease)}
 		case other.Created.Before(rel.Created) && progress != nil && progress.Name == environment:
@@ -138,19 +138,8 @@ func (l *Leasing) supersede(ctx context.Context, rel *release.Release, environme
 	return nil
 }
 
-// waiters are the releases that wait for a lease.
-func (l *Leasing) waiters(ctx context.Context, lease string) ([]string, error) {
-	leases, err := l.Ledger.Leases(ctx)
-	var ids []string
-	for _, doc := range leases {
-		if doc.Name != lease {
-			continue
-		}
-		for _, waiter := range doc.Waiters {
-			ids = append(ids, waiter.Release)
-		}
-	}
-	return ids, err
+func waits(lease ledger.Lease, releaseID string) bool {
+	return slices.ContainsFunc(lease.Waiters, func(w ledger.Waiter) bool { return w.Release == releaseID })
 }
 
 // giveBack returns the lease while a person looks at a changed plan.
@@ -175,6 +164,9 @@ func (l *Leasing) handOn(ctx context.Context, lease string, h ledger.Holder) err
 		if err != nil || next == nil {
 			return err
 		}
+		if err := l.waitIsOver(ctx, next.Holder); err != nil {
+			return err
+		}
 		err = l.Tokens.Succeed(ctx, next.Token)
 		if !errors.Is(err, ErrTokenGone) {
 			return err
@@ -185,6 +177,21 @@ func (l *Leasing) handOn(ctx context.Context, lease string, h ledger.Holder) err
 		}
 		h = next.Holder
 	}
+}
+
+// waitIsOver records that a release which waited for a lease runs again. One that
+// has ended or was taken over meanwhile is left as it is.
+func (l *Leasing) waitIsOver(ctx context.Context, h ledger.Holder) error {
+	_, err := l.Ledger.Update(ctx, h.Release, h.Execution, func(rel *release.Release) error {
+		if rel.State == release.Waiting {
+			rel.State = release.Running
+		}
+		return nil
+	})
+	if kind := release.KindOf(err); err != nil && kind != release.Conflict && kind != release.NotFound {
+		return err
+	}
+	return nil
 }
 
 // letGo hands on what a release that has ended still holds, or keeps it for the

@@ -232,7 +232,11 @@ func (c *Core) recorded(task Task) Task {
 		out, err := task(ctx, in)
 		failure := named(err, errFailed)
 		var name *TaskError
-		if !errors.As(failure, &name) || name.Name == errTransient {
+		if !errors.As(failure, &name) {
+			return out, failure
+		}
+		if name.Name == errTransient {
+			c.noteTrouble(ctx, in, err)
 			return out, failure
 		}
 		_, recordErr := c.Ledger.Update(ctx, in.Release, in.Execution, func(rel *release.Release) error {
@@ -245,6 +249,17 @@ func (c *Core) recorded(task Task) Task {
 			c.Log.WarnContext(ctx, "a failure could not be recorded", "release", in.Release, "error", recordErr)
 		}
 		return out, failure
+	}
+}
+
+// noteTrouble keeps a transient error of an iteration for the tally.
+func (c *Core) noteTrouble(ctx context.Context, in Input, trouble error) {
+	if in.Phase == "" {
+		return
+	}
+	key := troubleKey(in.Phase, itemOf(in.Artifact, in.Site))
+	if err := c.Ledger.Note(ctx, in.Release, key, newFault(trouble)); err != nil {
+		c.Log.WarnContext(ctx, "a transient error could not be noted", "release", in.Release, "trouble", trouble, "error", err)
 	}
 }
 
@@ -279,7 +294,9 @@ func (a layerAccess) CheckAccess(ctx context.Context, t release.Target, arns []s
 // held for one call.
 type layerLock struct{ ledger *ledger.Ledger }
 
-func layerLease(name, region string) string { return "layer/" + name + "/" + region }
+const layerLeasePrefix = "layer/"
+
+func layerLease(name, region string) string { return layerLeasePrefix + name + "/" + region }
 
 func layerHolder(rel *release.Release) ledger.Holder {
 	return ledger.Holder{Release: rel.ID, Execution: rel.Execution}

@@ -123,7 +123,11 @@ func (p *Planning) environment(ctx context.Context, in Input, scope *scope) (rep
 	}
 	var decision string
 	err = p.update(ctx, in, func(r *release.Release) error {
-		progress, _ := r.Environment(env.Name) // recorded by the whole plan
+		progress, ok := r.Environment(env.Name)
+		if !ok {
+			return release.Errorf(release.Internal, "release %q has no environment %q", r.ID, env.Name)
+		}
+		r.State = release.Running // it may have waited for the lease
 		progress.Plan = pointer
 		decision = decide(made, env, progress.Approval)
 		if decision != decisionAskAgain {

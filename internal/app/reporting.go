@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 
 	"github.com/tagboat/tagboat/internal/ghapi"
 	"github.com/tagboat/tagboat/internal/release"
@@ -38,17 +39,30 @@ func (r *Reporting) report(ctx context.Context, in Input) error {
 	if err != nil {
 		return err
 	}
-	_, app, err := r.registry(ctx, &rel)
-	if err != nil || rel.Source.Commit == "" || rel.Request.DryRun {
-		return err // without a commit there is nothing at GitHub to report on
+	if rel.Source.Commit == "" || rel.Request.DryRun {
+		return nil // without a commit there is nothing at GitHub to report on
+	}
+	repository, err := r.repository(ctx, &rel)
+	if err != nil {
+		return err
 	}
 	switch in.Do {
 	case "start":
-		return r.started(ctx, in, &rel, app)
+		return r.started(ctx, in, &rel, repository)
 	case "success":
-		return r.status(ctx, &rel, app, in.Environment, "success", report.Sentence(rel))
+		return r.status(ctx, &rel, repository, in.Environment, "success", report.Live(rel, in.Environment))
 	}
-	return r.ended(ctx, in, &rel, app)
+	return r.ended(ctx, &rel, repository)
+}
+
+// repository is where to report: a tag's own, known even where the release was
+// refused before a registry was pinned, or that of the app.
+func (r *Reporting) repository(ctx context.Context, rel *release.Release) (int64, error) {
+	if rel.Source.IsTag() {
+		return rel.Source.RepositoryID, nil
+	}
+	_, app, err := r.registry(ctx, rel)
+	return app.Repository.ID, err
 }
 
 func (r *Reporting) link(rel *release.Release) string {
@@ -58,8 +72,8 @@ func (r *Reporting) link(rel *release.Release) string {
 	return r.Link(rel.Execution)
 }
 
-func (r *Reporting) started(ctx context.Context, in Input, rel *release.Release, app release.App) error {
-	id, err := r.GitHub.CreateDeployment(ctx, app.Repository.ID, report.Deployment(*rel, in.Environment))
+func (r *Reporting) started(ctx context.Context, in Input, rel *release.Release, repository int64) error {
+	id, err := r.GitHub.CreateDeployment(ctx, repository, report.Deployment(*rel, in.Environment))
 	if err != nil {
 		return err
 	}
@@ -71,22 +85,23 @@ func (r *Reporting) started(ctx context.Context, in Input, rel *release.Release,
 	}); err != nil {
 		return err
 	}
-	if err := r.GitHub.DeploymentStatus(ctx, app.Repository.ID, id, "in_progress", report.Sentence(*rel), r.link(rel)); err != nil {
+	if err := r.GitHub.DeploymentStatus(ctx, repository, id, "in_progress", report.Sentence(*rel), r.link(rel)); err != nil {
 		return err
 	}
-	return r.commitStatus(ctx, rel, app)
+	return r.commitStatus(ctx, rel, repository)
 }
 
-func (r *Reporting) status(ctx context.Context, rel *release.Release, app release.App, environment, state, sentence string) error {
+func (r *Reporting) status(ctx context.Context, rel *release.Release, repository int64, environment, state, sentence string) error {
 	progress, ok := rel.Environment(environment)
 	if !ok || progress.Deployment == 0 {
 		return nil
 	}
-	return r.GitHub.DeploymentStatus(ctx, app.Repository.ID, progress.Deployment, state, sentence, r.link(rel))
+	return r.GitHub.DeploymentStatus(ctx, repository, progress.Deployment, state, sentence, r.link(rel))
 }
 
 // ended closes the deployments of environments that did not come through.
-func (r *Reporting) ended(ctx context.Context, in Input, rel *release.Release, app release.App) error {
+func (r *Reporting) ended(ctx context.Context, rel *release.Release, repository int64) error {
+	var errs []error
 	for _, progress := range rel.Environments {
 		if progress.State == release.EnvironmentDone {
 			continue
@@ -95,14 +110,12 @@ func (r *Reporting) ended(ctx context.Context, in Input, rel *release.Release, a
 		if progress.State == release.EnvironmentDirty {
 			state = "error"
 		}
-		if err := r.status(ctx, rel, app, progress.Name, state, report.Sentence(*rel)); err != nil {
-			return err
-		}
+		errs = append(errs, r.status(ctx, rel, repository, progress.Name, state, report.Sentence(*rel)))
 	}
-	return r.commitStatus(ctx, rel, app)
+	return errors.Join(append(errs, r.commitStatus(ctx, rel, repository))...)
 }
 
-func (r *Reporting) commitStatus(ctx context.Context, rel *release.Release, app release.App) error {
-	return r.GitHub.CommitStatus(ctx, app.Repository.ID, rel.Source.Commit,
+func (r *Reporting) commitStatus(ctx context.Context, rel *release.Release, repository int64) error {
+	return r.GitHub.CommitStatus(ctx, repository, rel.Source.Commit,
 		report.CommitState(rel.State), "tagboat/"+rel.App, report.Sentence(*rel), r.link(rel))
 }

@@ -7,13 +7,16 @@ import (
 	"time"
 
 	"github.com/tagboat/tagboat/internal/clock"
+	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/plan"
 	"github.com/tagboat/tagboat/internal/release"
 )
 
 // snapshotFresh is how long a snapshot stands for the world, if no other
-// release of the app reached the environment since. Whatever somebody changes
-// by hand in between is seen by the steps themselves, which look before they write.
+// release of the app held the environment when it was taken or brought something
+// there since. An unchanged function then costs two reads in a whole release.
+// Whatever somebody changes by hand in between is seen by the steps themselves,
+// which look before they write; so is what a release changed and rolled back.
 const snapshotFresh = 2 * time.Minute
 
 // FunctionReader looks at functions.
@@ -37,6 +40,9 @@ type Snapshots struct {
 type taken struct {
 	Pointer release.Pointer `json:"pointer"`
 	At      time.Time       `json:"at"`
+	// Busy is true if another release held the environment: what was seen may be
+	// half of a change.
+	Busy bool `json:"busy,omitempty"`
 }
 
 func snapshotKey(site release.Site) string { return "snapshot/" + site.String() }
@@ -45,27 +51,44 @@ func snapshotKey(site release.Site) string { return "snapshot/" + site.String() 
 func (s *Snapshots) Do(ctx context.Context, in Input) (any, error) {
 	scope, err := s.load(ctx, in)
 	if err != nil {
-		return nil, named(err, errRefused)
+		return nil, refused(err)
 	}
 	fresh, err := s.fresh(ctx, in, scope)
 	if err != nil || fresh {
 		return Turn{Status: turnDone}, err
 	}
-	snapshot, err := s.take(ctx, in, scope)
+	before, err := s.busy(ctx, scope, in.Site)
 	if err != nil {
-		if release.KindOf(err) == release.Transient {
-			return nil, named(err, errRefused)
-		}
+		return nil, err
+	}
+	snapshot, err := s.take(ctx, in, scope)
+	switch {
+	case err != nil && release.KindOf(err) == release.Transient:
+		return nil, err
+	case err != nil:
 		return s.failTurn(ctx, in, in.Site.String(), err)
 	}
-	return Turn{Status: turnDone}, s.store(ctx, in, snapshot)
+	after, err := s.busy(ctx, scope, in.Site)
+	if err != nil {
+		return nil, err
+	}
+	return Turn{Status: turnDone}, s.store(ctx, in, snapshot, before || after)
+}
+
+// busy tells whether another release holds the site's environment.
+func (s *Snapshots) busy(ctx context.Context, scope *scope, site release.Site) (bool, error) {
+	if site.InTools() {
+		return false, nil
+	}
+	lease, err := s.lease(ctx, leaseName(scope.app.Name, site.Environment))
+	return lease.Holder != (ledger.Holder{}) && lease.Holder.Release != scope.release.ID, err
 }
 
 // fresh tells whether the release's earlier snapshot still stands.
 func (s *Snapshots) fresh(ctx context.Context, in Input, scope *scope) (bool, error) {
 	var last taken
 	found, err := s.Ledger.ReadNote(ctx, in.Release, snapshotKey(in.Site), &last)
-	if err != nil || !found || s.Clock.Now().Sub(last.At) > snapshotFresh {
+	if err != nil || !found || last.Busy || s.Clock.Now().Sub(last.At) > snapshotFresh {
 		return false, err
 	}
 	live, err := s.Ledger.Live(ctx, scope.app.Name, in.Site.Environment)
@@ -122,13 +145,13 @@ func (s *Snapshots) looks(ctx context.Context, in Input, scope *scope) (plan.Loo
 	return plan.Wants(input, published, in.Site)
 }
 
-func (s *Snapshots) store(ctx context.Context, in Input, snapshot release.Snapshot) error {
+func (s *Snapshots) store(ctx context.Context, in Input, snapshot release.Snapshot, busy bool) error {
 	key := fmt.Sprintf("releases/%s/snapshots/%s.json", in.Release, strings.ReplaceAll(in.Site.String(), "/", "-"))
 	pointer, err := s.Documents.Put(ctx, key, snapshot)
 	if err != nil {
 		return err
 	}
-	return s.Ledger.Note(ctx, in.Release, snapshotKey(in.Site), taken{pointer, snapshot.Taken})
+	return s.Ledger.Note(ctx, in.Release, snapshotKey(in.Site), taken{pointer, snapshot.Taken, busy})
 }
 
 // planInput is what a plan is made from, without the snapshots.
@@ -169,5 +192,20 @@ func (c *Core) snapshot(ctx context.Context, id string, site release.Site) (rele
 	if !found {
 		return snapshot, release.Errorf(release.Internal, "release %q has no snapshot of %s", id, site)
 	}
-	return snapshot, c.Documents.Get(ctx, last.Pointer, &snapshot)
+	if err := c.Documents.Get(ctx, last.Pointer, &snapshot); err != nil || !last.Busy {
+		return snapshot, err
+	}
+	return settled(snapshot), nil
+}
+
+// settled is what a snapshot will be, as far as one can tell, when the release
+// has ended that was under way: it moves its aliases to one version or the other.
+// A plan under the lease is made from what is there then.
+func settled(snapshot release.Snapshot) release.Snapshot {
+	for _, state := range snapshot.Functions {
+		if state.Alias != nil {
+			state.Alias.Weights = nil
+		}
+	}
+	return snapshot
 }

@@ -44,10 +44,27 @@ func (t *Tally) Do(ctx context.Context, in Input) (any, error) {
 	if len(faults) == 0 && stopped {
 		faults = []fault{{Error: fmt.Sprintf("%s was stopped because of a failure at another site", in.Phase)}}
 	}
-	if len(faults) == 0 {
-		return struct{}{}, nil
+	if len(faults) > 0 {
+		return nil, named(summary(faults), failure)
 	}
-	return nil, named(summary(faults), failure)
+	if in.Phase == release.PhasePublish {
+		return struct{}{}, t.unlockLayers(ctx, in.Release)
+	}
+	return struct{}{}, nil
+}
+
+// unlockLayers gives back what a crash left locked: others need not wait until
+// the whole release has ended.
+func (t *Tally) unlockLayers(ctx context.Context, id string) error {
+	leases, err := t.Ledger.Leases(ctx)
+	for _, lease := range leases {
+		if lease.Holder.Release == id && strings.HasPrefix(lease.Name, layerLeasePrefix) {
+			if _, err := t.Ledger.Return(ctx, lease.Name, lease.Holder); err != nil {
+				return err
+			}
+		}
+	}
+	return err
 }
 
 // failureName is that of a refusal as long as nothing can have been changed.
@@ -61,10 +78,7 @@ func failureName(phase release.Phase) string {
 
 // faults are those of one iteration: of its steps, of itself, or that its task broke.
 func (t *Tally) faults(ctx context.Context, in Input, o Outcome, results map[string]release.Result) ([]fault, error) {
-	item := o.Artifact
-	if item == "" {
-		item = o.Site.String()
-	}
+	item := itemOf(o.Artifact, o.Site)
 	var found []fault
 	for id, result := range results {
 		if result.State == release.StepFailed && isAt(id, o.Site) {
@@ -76,9 +90,11 @@ func (t *Tally) faults(ctx context.Context, in Input, o Outcome, results map[str
 		return found, nil
 	}
 	var noted fault
-	ok, err := t.Ledger.ReadNote(ctx, in.Release, faultKey(in.Phase, item), &noted)
-	if err != nil || ok {
-		return []fault{noted}, err
+	for _, key := range []string{faultKey(in.Phase, item), troubleKey(in.Phase, item)} {
+		ok, err := t.Ledger.ReadNote(ctx, in.Release, key, &noted)
+		if err != nil || ok {
+			return []fault{noted}, err
+		}
 	}
 	return []fault{{
 		Error:  fmt.Sprintf("%s at %s: the task ended with %s", in.Phase, item, o.Error),

@@ -14,6 +14,9 @@ import (
 // Sentence says in one line how a release stands.
 func Sentence(rel release.Release) string {
 	what := fmt.Sprintf("%s %s", rel.App, rel.Version)
+	if rel.Request.DryRun && rel.State == release.Succeeded {
+		return what + " was planned, nothing was changed."
+	}
 	switch rel.State {
 	case release.Succeeded:
 		return what + " is live in " + join(environments(rel, release.EnvironmentDone)) + "."
@@ -40,6 +43,11 @@ func Sentence(rel release.Release) string {
 		return what + " is being released to " + open.Name + "."
 	}
 	return what + " is under way."
+}
+
+// Live says in one line that an environment has a release.
+func Live(rel release.Release, environment string) string {
+	return fmt.Sprintf("%s %s is live in %s.", rel.App, rel.Version, environment)
 }
 
 func environments(rel release.Release, state release.EnvironmentState) []string {

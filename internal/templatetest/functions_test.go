@@ -20,6 +20,7 @@ func TestFunctionsFoldersAndBuildTargetsBelongTogether(t *testing.T) {
 	}
 	for _, folder := range folders {
 		t.Run(folder, func(t *testing.T) {
+			t.Parallel()
 			id, properties := functionOf(t, template, folder)
 			checkMain(t, folder)
 			if _, err := os.Stat(root + "/functions/" + folder + "/event.json"); err != nil {

@@ -13,7 +13,6 @@ func TestBucketsAreVersionedEncryptedPrivateAndKept(t *testing.T) {
 		for id, bucket := range ofType(template, "AWS::S3::Bucket") {
 			count++
 			properties := at(bucket, "Properties")
-			private := at(properties, "PublicAccessBlockConfiguration").(object)
 			for _, check := range []struct {
 				what      string
 				got, want any
@@ -21,8 +20,8 @@ func TestBucketsAreVersionedEncryptedPrivateAndKept(t *testing.T) {
 				{"versioning", at(properties, "VersioningConfiguration", "Status"), "Enabled"},
 				{"deletion policy", at(bucket, "DeletionPolicy"), "Retain"},
 				{"replacement policy", at(bucket, "UpdateReplacePolicy"), "Retain"},
-				{"blocks of public access", fmt.Sprint(private["BlockPublicAcls"], private["BlockPublicPolicy"],
-					private["IgnorePublicAcls"], private["RestrictPublicBuckets"]), "true true true true"},
+				{"blocks of public access", fmt.Sprint(at(properties, "PublicAccessBlockConfiguration")),
+					"map[BlockPublicAcls:true BlockPublicPolicy:true IgnorePublicAcls:true RestrictPublicBuckets:true]"},
 				{"encryptions", len(list(at(properties, "BucketEncryption", "ServerSideEncryptionConfiguration"))), 1},
 				{"policies against plain HTTP", tlsOnly(template, id), 1},
 			} {

@@ -153,21 +153,33 @@ func functionOf(t *testing.T, template object, folder string) (id string, proper
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// run runs a tool and returns what it printed. Without the tool the test is
-// skipped, except in CI.
+// needed skips a test whose tool is missing; in CI none may be.
+func needed(t *testing.T, tool string, err error) {
+	t.Helper()
+	switch {
+	case err == nil:
+	case os.Getenv("CI") == "true":
+		t.Fatalf("%s is needed in CI: %v", tool, err)
+	default:
+		t.Skipf("%s is missing: %v", tool, err)
+	}
+}
+
+// run runs a tool at the root of the project and returns what it printed.
 func run(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("%s is needed in CI: %v", name, err)
-		}
-		t.Skipf("%s is not installed", name)
-	}
-	cmd := exec.Command(name, args...)
-	cmd.Dir = root
-	out, err := cmd.CombinedOutput()
+	_, err := exec.LookPath(name)
+	needed(t, name, err)
+	out, err := command(name, args...)
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
-	return string(out)
+	return out
+}
+
+func command(name string, args ...string) (string, error) {
+	cmd := exec.Command(name, args...)
+	cmd.Dir = root
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }

@@ -9,10 +9,9 @@ import (
 )
 
 func TestCfnLintReportsNothing(t *testing.T) {
-	for _, file := range []string{"template.yaml", "iam/target-account.yaml", "iam/region.yaml"} {
-		if out := run(t, "cfn-lint", file); strings.TrimSpace(out) != "" {
-			t.Errorf("%s:\n%s", file, out)
-		}
+	t.Parallel()
+	if out := run(t, "cfn-lint", "template.yaml", "iam/target-account.yaml", "iam/region.yaml"); strings.TrimSpace(out) != "" {
+		t.Error(out)
 	}
 }
 
@@ -20,6 +19,9 @@ func TestCfnLintReportsNothing(t *testing.T) {
 const python = "python3"
 
 func TestTheSAMTransformMakesPlainResources(t *testing.T) {
+	t.Parallel()
+	_, err := command(python, "-c", "import samtranslator")
+	needed(t, "aws-sam-translator", err)
 	out := run(t, python, "internal/templatetest/testdata/sam2cfn.py", "template.yaml", "code-bucket")
 	var plain object
 	if err := json.Unmarshal([]byte(out), &plain); err != nil {
@@ -55,6 +57,7 @@ func TestTheSAMTransformMakesPlainResources(t *testing.T) {
 const aslValidator = "asl-validator@4.0.0"
 
 func TestAslValidatorAcceptsTheDefinition(t *testing.T) {
+	t.Parallel()
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +65,8 @@ func TestAslValidatorAcceptsTheDefinition(t *testing.T) {
 	folder := filepath.Join(cache, "tagboat-"+aslValidator)
 	validator := filepath.Join(folder, "node_modules", ".bin", "asl-validator")
 	if _, err := os.Stat(validator); err != nil {
-		run(t, "npm", "install", "--no-audit", "--no-fund", "--prefix", folder, aslValidator)
+		_, err := command("npm", "install", "--no-audit", "--no-fund", "--prefix", folder, aslValidator)
+		needed(t, aslValidator, err)
 	}
 	run(t, validator, "--json-path", "statemachine/release.asl.json")
 }

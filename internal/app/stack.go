@@ -1,0 +1,73 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+
+	"github.com/tagboat/tagboat/internal/artifact"
+	"github.com/tagboat/tagboat/internal/awsapi"
+	"github.com/tagboat/tagboat/internal/clock"
+	"github.com/tagboat/tagboat/internal/ledger"
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// The outputs of template.yaml by which an installation is found.
+const (
+	outputTable        = "LedgerTableName"
+	outputBucket       = "StateBucketName"
+	outputUploads      = "UploadsBucketName"
+	outputStateMachine = "StateMachineArn"
+)
+
+// StackParts are the parts of an installed stack, used with the caller's own
+// credentials: enough to look at releases, order them and answer what they ask.
+// The tasks themselves run in the stack.
+func StackParts(ctx context.Context, stack, region string, log *slog.Logger) (*Parts, error) {
+	clients, err := awsapi.Load(ctx, region)
+	if err != nil {
+		return nil, err
+	}
+	outputs, err := stackOutputs(ctx, clients, stack)
+	if err != nil {
+		return nil, err
+	}
+	machines := sfn.NewFromConfig(clients.Config(""))
+	p := &Parts{
+		Clock: clock.System{}, Log: log,
+		Table:         ledger.NewDynamoTable(dynamodb.NewFromConfig(clients.Config("")), outputs[outputTable]),
+		State:         &artifact.S3Store{S3: clients.S3(""), Bucket: outputs[outputBucket]},
+		UploadsBucket: outputs[outputUploads],
+		S3:            func(region string) artifact.API { return clients.S3(region) },
+		Tokens:        StepFunctionsTokens{machines},
+		Executions:    StepFunctionsExecutions{machines, outputs[outputStateMachine]},
+		Link:          ConsoleLink(outputs[outputStateMachine]),
+	}
+	p.Registries = &StoredRegistries{Store: p.State, Key: RegistryKey}
+	return p, nil
+}
+
+func stackOutputs(ctx context.Context, clients *awsapi.Clients, stack string) (map[string]string, error) {
+	out, err := cloudformation.NewFromConfig(clients.Config("")).DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &stack})
+	if err != nil {
+		return nil, release.Errorf(release.Denied, "stack %q in %s: %w", stack, clients.Config("").Region, err).
+			WithRemedy("Name the stack and the region that Tagboat was deployed to, and use credentials that may describe it.")
+	}
+	outputs := map[string]string{}
+	for _, found := range out.Stacks {
+		for _, output := range found.Outputs {
+			outputs[aws.ToString(output.OutputKey)] = aws.ToString(output.OutputValue)
+		}
+	}
+	for _, want := range []string{outputTable, outputBucket, outputUploads, outputStateMachine} {
+		if outputs[want] == "" {
+			return nil, release.Errorf(release.Invalid, "stack %q has no output %s: it is not Tagboat's", stack, want).
+				WithRemedy("Name the stack of template.yaml: aws cloudformation describe-stacks --stack-name %s", stack)
+		}
+	}
+	return outputs, nil
+}

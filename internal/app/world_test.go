@@ -1,0 +1,471 @@
+package app_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tagboat/tagboat/internal/app"
+	"github.com/tagboat/tagboat/internal/asl"
+	"github.com/tagboat/tagboat/internal/demo"
+	"github.com/tagboat/tagboat/internal/ledger"
+	"github.com/tagboat/tagboat/internal/release"
+	"github.com/tagboat/tagboat/internal/sim"
+	"github.com/tagboat/tagboat/internal/sim/github"
+	"github.com/tagboat/tagboat/internal/webhook"
+	"github.com/tagboat/tagboat/statemachine"
+)
+
+// world is a demo world with the real tasks on an engine that can lose and break them.
+type world struct {
+	*demo.World
+	t     *testing.T
+	table *flakyTable
+	store asl.Store
+	// onTask sees each task before it runs and decides what goes wrong with it.
+	onTask func(task) fault
+	// deaf is true while ends of executions raise no event.
+	deaf  bool
+	tasks int
+}
+
+// task is one invocation of a task.
+type task struct {
+	seq      int
+	function string
+	in       app.Input
+}
+
+// String names the task by what it is to do.
+func (k task) String() string {
+	parts := []string{k.function, k.in.Do, string(k.in.Phase), k.in.Environment, k.in.Artifact}
+	if k.in.Site != (release.Site{}) {
+		parts = append(parts, k.in.Site.String())
+	}
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " ")
+}
+
+// fault is what goes wrong with a task: before means that it did not run, after
+// that it did and its answer was lost. stop ends the execution there.
+type fault struct {
+	before, after error
+	stop          bool
+}
+
+// killed is a task's death by which the state machine knows a name.
+type killed string
+
+func (k killed) Error() string     { return "the task was killed" }
+func (k killed) ErrorName() string { return string(k) }
+
+const (
+	retriable = killed("Sandbox.Timedout")
+	final     = killed("Runtime.OutOfMemory")
+)
+
+type worldOptions struct {
+	seed     uint64
+	registry string
+}
+
+func newWorld(t *testing.T, o worldOptions) *world {
+	t.Helper()
+	w := &world{t: t, table: &flakyTable{Table: ledger.NewMemoryTable()}, store: asl.NewMemoryStore()}
+	var err error
+	w.World, err = demo.NewWorld(t.Context(), demo.WorldOptions{Seed: o.seed, Registry: o.registry, Table: w.table, Store: w.store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Cloud.RecordCalls(1 << 20)
+	w.restart(o.seed + 1)
+	return w
+}
+
+// restart makes a new process on the same stores: an engine with its parts.
+func (w *world) restart(seed uint64) {
+	w.t.Helper()
+	if w.Local.Engine != nil {
+		w.Local.Engine.Close()
+	}
+	parts := *w.Local.Parts
+	local, err := app.NewLocal(&parts, app.LocalOptions{Store: w.store})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	tasks := parts.Tasks()
+	local.Engine, err = asl.New(asl.Config{
+		Machine: machine(w.t), Clock: w.Clock, Store: w.store, Logger: parts.Log, Seed: seed, OnEdge: covered.take,
+		OnEnd: func(e asl.Execution) {
+			if !w.deaf {
+				_ = local.Recovery().Ended(context.Background(), e.Name) // the sweep is for what it cannot do
+			}
+		},
+		Invoke: func(ctx context.Context, function string, payload json.RawMessage) (json.RawMessage, error) {
+			return w.invoke(ctx, tasks[function], function, payload)
+		},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.Local = local
+	w.Hooks = parts.Webhook(&webhook.CachedSecrets{
+		Clock: w.Clock, Read: func(context.Context) ([]string, error) { return []string{demo.Secret}, nil },
+	})
+	w.Events = parts.Events()
+}
+
+func (w *world) invoke(ctx context.Context, run app.Task, function string, payload json.RawMessage) (json.RawMessage, error) {
+	w.tasks++
+	k := task{seq: w.tasks, function: function}
+	if err := json.Unmarshal(payload, &k.in); err != nil {
+		return nil, err
+	}
+	var f fault
+	if w.onTask != nil {
+		f = w.onTask(k)
+	}
+	if f.stop {
+		engine := w.Local.Engine
+		w.Clock.Go(func() { _ = engine.Stop(context.Background(), k.in.Execution, "Stopped", "by a test") })
+	}
+	if f.before != nil {
+		return nil, f.before
+	}
+	out, err := run.Run(ctx, payload)
+	if f.after != nil {
+		return nil, f.after
+	}
+	return out, err
+}
+
+// in runs f inside of the clock: time passes only while f waits.
+func (w *world) in(f func(ctx context.Context)) {
+	w.t.Helper()
+	w.Clock.Run(func() { f(w.t.Context()) })
+}
+
+// tag pushes a tag at a new commit; in the clock, use pushed.
+func (w *world) tag(tag string, files github.Files) release.Answer {
+	w.Repo.Tag(tag, w.Repo.Commit("main", tag, files))
+	return w.Deliver(w.t.Context(), w.GitHub.Push(w.Repo, tag))
+}
+
+// pushed is tag for callers inside of the clock.
+func (w *world) pushed(ctx context.Context, tag string, files github.Files) string {
+	w.t.Helper()
+	w.Repo.Tag(tag, w.Repo.Commit("main", tag, files))
+	d := w.GitHub.Push(w.Repo, tag)
+	answer := w.Hooks.Handle(ctx, webhook.Delivery{Method: "POST", Header: d.Header(), Body: d.Body})
+	if answer.Status != release.AnswerStarted {
+		w.t.Fatalf("push of %s: got %+v, want started", tag, answer)
+	}
+	return answer.Releases[0]
+}
+
+// released pushes a tag and waits for the release's end.
+func (w *world) released(tag string, files github.Files) release.Release {
+	w.t.Helper()
+	answer := w.tag(tag, files)
+	if answer.Status != release.AnswerStarted {
+		w.t.Fatalf("push of %s: got %+v, want started", tag, answer)
+	}
+	w.settle()
+	return w.record(answer.Releases[0])
+}
+
+// settle lets everything come to its end, with a sweep now and then as the schedule does.
+func (w *world) settle() {
+	w.t.Helper()
+	for range 40 {
+		active := w.active()
+		if len(active) == 0 {
+			w.idle()
+			return
+		}
+		for _, rel := range active {
+			name := rel.Execution
+			if name == "" {
+				name = rel.ID
+			}
+			<-w.Local.Engine.Done(name)
+		}
+		if len(w.active()) > 0 {
+			w.in(func(ctx context.Context) {
+				_ = w.Clock.Sleep(ctx, 5*time.Minute)
+				_, _ = w.Local.Recovery().Sweep(ctx) // tried again
+			})
+		}
+	}
+	w.t.Fatalf("not settled: %+v", w.active())
+}
+
+// idle waits for executions that have recorded their end and still report it.
+func (w *world) idle() {
+	names, err := w.store.Unfinished(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, name := range names {
+		<-w.Local.Engine.Done(name)
+	}
+}
+
+func (w *world) active() (active []release.Release) {
+	w.t.Helper()
+	w.in(func(ctx context.Context) {
+		var err error
+		if active, err = w.Local.Core().Ledger.Active(ctx); err != nil {
+			w.t.Fatal(err)
+		}
+	})
+	return active
+}
+
+// record is the release as the ledger has it.
+func (w *world) record(id string) release.Release {
+	w.t.Helper()
+	rel, err := w.Release(w.t.Context(), id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return rel
+}
+
+// until waits, in the clock, for a release to be in a state.
+func (w *world) until(ctx context.Context, id string, state release.State) release.Release {
+	w.t.Helper()
+	return w.untilTrue(ctx, id, string(state), func(rel release.Release) bool { return rel.State == state })
+}
+
+func (w *world) untilTrue(ctx context.Context, id, what string, reached func(release.Release) bool) release.Release {
+	w.t.Helper()
+	var rel release.Release
+	for range 20_000 {
+		var err error
+		if rel, err = w.Local.Core().Ledger.Release(ctx, id); err != nil {
+			w.t.Fatal(err)
+		}
+		if reached(rel) {
+			return rel
+		}
+		if rel.State.Ended() {
+			break
+		}
+		_ = w.Clock.Sleep(ctx, 5*time.Second)
+	}
+	w.t.Fatalf("release %s is %s (%s), want %s", id, rel.State, rel.Error, what)
+	return rel
+}
+
+// targets is what every function of the app runs, for comparisons.
+func (w *world) targets() map[string]string {
+	w.t.Helper()
+	found := map[string]string{}
+	for _, site := range demo.Sites() {
+		for _, name := range w.Cloud.Functions(site.Account, site.Region) {
+			f, err := w.Function(site, name)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			found[site.String()+"/"+name] = describe(f)
+		}
+	}
+	return found
+}
+
+// describe is everything of a function that a release may change.
+func describe(f sim.FunctionState) string {
+	var aliases []string
+	for _, name := range slices.Sorted(maps.Keys(f.Aliases)) {
+		alias := f.Aliases[name]
+		aliases = append(aliases, fmt.Sprintf("%s=%s%v", name, alias.Version, alias.Weights))
+	}
+	c := f.Latest.Configuration
+	return fmt.Sprintf("aliases %v, code %s, layers %v, %s %v %v", aliases, f.Latest.CodeSha256, f.Latest.Layers,
+		c.Runtime, value(c.Handler), f.Latest.Environment)
+}
+
+func value(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// inEnvironment keeps what belongs to an environment.
+func inEnvironment(targets map[string]string, environment string) map[string]string {
+	kept := maps.Clone(targets)
+	maps.DeleteFunc(kept, func(key, _ string) bool { return !strings.HasPrefix(key, environment+"/") })
+	return kept
+}
+
+// unchanged fails the test for each target that is not as before.
+func (w *world) unchanged(before map[string]string) {
+	w.t.Helper()
+	now := w.targets()
+	for _, key := range slices.Sorted(maps.Keys(before)) {
+		if now[key] != before[key] {
+			w.t.Errorf("%s was\n\t%s\nand is\n\t%s", key, before[key], now[key])
+		}
+	}
+}
+
+// writes are the calls to Lambda since a call that change something.
+func (w *world) writes(since int) []sim.Call {
+	return slices.DeleteFunc(slices.Clone(w.Cloud.Calls()[since:]), func(c sim.Call) bool {
+		return c.Service != "lambda" || strings.HasPrefix(c.Action, "Get") || strings.HasPrefix(c.Action, "List")
+	})
+}
+
+func (w *world) calls() int { return len(w.Cloud.Calls()) }
+
+// leases are those that somebody holds.
+func (w *world) leases() map[string]ledger.Lease {
+	w.t.Helper()
+	held := map[string]ledger.Lease{}
+	w.in(func(ctx context.Context) {
+		leases, err := w.Local.Core().Ledger.Leases(ctx)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, lease := range leases {
+			if lease.Holder != (ledger.Holder{}) || len(lease.Waiters) > 0 {
+				held[lease.Name] = lease
+			}
+		}
+	})
+	return held
+}
+
+func (w *world) live() (live []ledger.Live) {
+	w.t.Helper()
+	w.in(func(ctx context.Context) {
+		var err error
+		if live, err = w.Local.Core().Ledger.Live(ctx, "", ""); err != nil {
+			w.t.Fatal(err)
+		}
+	})
+	return live
+}
+
+func (w *world) registry(text string) {
+	w.t.Helper()
+	w.in(func(ctx context.Context) {
+		if _, err := w.Local.State.Put(ctx, app.RegistryKey, []byte(text)); err != nil {
+			w.t.Fatal(err)
+		}
+	})
+}
+
+// files are the demo's with another manifest.
+func files(manifest string) github.Files {
+	f := demo.Files(demo.Handler, "2.32.3")
+	f["tagboat.yaml"] = github.Text(manifest)
+	return f
+}
+
+// edited is the text with replacements made, each of which must apply.
+func edited(t *testing.T, text string, pairs ...string) string {
+	t.Helper()
+	for i := 0; i < len(pairs); i += 2 {
+		if !strings.Contains(text, pairs[i]) {
+			t.Fatalf("there is no %q in %q", pairs[i], text)
+		}
+		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
+	}
+	return text
+}
+
+func machine(t testing.TB) *asl.Machine {
+	t.Helper()
+	names := map[string]string{}
+	for _, name := range []string{
+		"Admit", "Manifest", "Stage", "Snapshot", "Plan", "Publish", "Share", "Access", "Update", "Shift",
+		"RollBack", "Approval", "Lease", "Tally", "Conclude", "Report",
+	} {
+		names[name+"Function"] = name
+	}
+	m, err := asl.Load(statemachine.Definition, names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// flakyTable is a ledger's table of which calls can be made to fail.
+type flakyTable struct {
+	ledger.Table
+	calls  int
+	onCall func(n int) tableFault
+}
+
+type tableFault int
+
+const (
+	tableFine tableFault = iota
+	tableLost
+	tableUnanswered
+)
+
+var errTable = release.Errorf(release.Transient, "the table did not answer")
+
+func (f *flakyTable) next() tableFault {
+	f.calls++
+	if f.onCall == nil {
+		return tableFine
+	}
+	return f.onCall(f.calls)
+}
+
+func faulty(f tableFault, call func() error) error {
+	if f == tableLost {
+		return errTable
+	}
+	err := call()
+	if f == tableUnanswered {
+		return errTable
+	}
+	return err
+}
+
+func (f *flakyTable) Get(ctx context.Context, key ledger.Key) (item ledger.Item, err error) {
+	err = faulty(f.next(), func() (err error) { item, err = f.Table.Get(ctx, key); return err })
+	return item, err
+}
+
+func (f *flakyTable) Put(ctx context.Context, item ledger.Item) error {
+	return faulty(f.next(), func() error { return f.Table.Put(ctx, item) })
+}
+
+func (f *flakyTable) Delete(ctx context.Context, key ledger.Key, version int64) error {
+	return faulty(f.next(), func() error { return f.Table.Delete(ctx, key, version) })
+}
+
+func (f *flakyTable) Query(ctx context.Context, partition, prefix string, page ledger.Page) (items []ledger.Item, err error) {
+	err = faulty(f.next(), func() (err error) { items, err = f.Table.Query(ctx, partition, prefix, page); return err })
+	return items, err
+}
+
+// wantState fails the test unless a release ended as wanted.
+func wantState(t *testing.T, rel release.Release, want release.State) {
+	t.Helper()
+	if rel.State != want {
+		t.Errorf("release %s ended as %s (%s), want %s", rel.ID, rel.State, rel.Error, want)
+	}
+}
+
+// wantText fails the test unless a text has all the parts.
+func wantText(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("%q is not in %q", part, text)
+		}
+	}
+}
+

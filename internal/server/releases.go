@@ -1,0 +1,172 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/tagboat/tagboat/internal/app"
+	"github.com/tagboat/tagboat/internal/ledger"
+	"github.com/tagboat/tagboat/internal/release"
+	"github.com/tagboat/tagboat/internal/report"
+)
+
+const (
+	// maxList is the longest list of releases that is answered.
+	maxList = 1000
+	// maxName is the longest name of a person, and maxReason the longest reason, in bytes.
+	maxName   = 255
+	maxReason = 4096
+)
+
+// list answers the newest releases, without their steps and without the tokens
+// that resume them.
+func (s *server) list(w http.ResponseWriter, r *http.Request) {
+	filter, err := filterOf(r.URL.Query())
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	rels, err := s.ledger().List(r.Context(), filter)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	for i, rel := range rels {
+		rels[i] = report.NewView(rel, nil, nil).Release
+	}
+	s.write(w, r, http.StatusOK, rels)
+}
+
+func (s *server) ledger() *ledger.Ledger { return s.parts.Core().Ledger }
+
+// filterOf reads the query of a list.
+func filterOf(query url.Values) (ledger.Filter, error) {
+	filter := ledger.Filter{App: query.Get("app")}
+	var err error
+	if text := query.Get("limit"); text != "" {
+		filter.Limit, err = strconv.Atoi(text)
+		if err != nil || filter.Limit < 1 || filter.Limit > maxList {
+			return filter, release.Errorf(release.Invalid, "limit is %.40q, want a number from 1 to %d", text, maxList)
+		}
+	}
+	if text := query.Get("before"); text != "" {
+		if filter.Before, err = time.Parse(time.RFC3339Nano, text); err != nil {
+			return filter, release.Errorf(release.Invalid, "before is %.40q, want a time like 2030-01-07T09:00:00Z", text)
+		}
+	}
+	if text := query.Get("dry_runs"); text != "" {
+		if filter.DryRuns, err = strconv.ParseBool(text); err != nil {
+			return filter, release.Errorf(release.Invalid, "dry_runs is %.40q, want true or false", text)
+		}
+	}
+	return filter, nil
+}
+
+func (s *server) show(w http.ResponseWriter, r *http.Request) {
+	view, err := s.parts.View(r.Context(), r.PathValue("id"))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.write(w, r, http.StatusOK, view)
+}
+
+func (s *server) plan(w http.ResponseWriter, r *http.Request) {
+	plan, err := s.parts.WholePlan(r.Context(), r.PathValue("id"))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.write(w, r, http.StatusOK, plan)
+}
+
+func (s *server) live(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	targets, err := s.ledger().Live(r.Context(), query.Get("app"), query.Get("environment"))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.write(w, r, http.StatusOK, targets)
+}
+
+// order starts a release that a person asks for, or plans one. As with events,
+// whoever asked may go once the order is read.
+func (s *server) order(w http.ResponseWriter, r *http.Request) {
+	var order app.Order
+	err := decode(w, r, &order)
+	if err == nil {
+		err = checkText("by", order.By, maxName)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), eventTimeout)
+	defer cancel()
+	answer, err := s.parts.Orders().Place(ctx, order)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.log.InfoContext(ctx, "an order was answered", "app", order.App, "tag", order.Tag, "version", order.Version, "by", order.By,
+		"dry_run", order.DryRun, "status", answer.Status, "code", answer.Code, "releases", answer.Releases)
+	s.answer(w, r, answer)
+}
+
+// Decision is a person's answer to a release that asks for an approval.
+type Decision struct {
+	By string `json:"by"`
+	// Reason is kept in the log.
+	Reason string `json:"reason,omitempty"`
+}
+
+func (s *server) approve(w http.ResponseWriter, r *http.Request) { s.decide(w, r, true) }
+
+func (s *server) reject(w http.ResponseWriter, r *http.Request) { s.decide(w, r, false) }
+
+func (s *server) decide(w http.ResponseWriter, r *http.Request, approve bool) {
+	var decision Decision
+	err := decode(w, r, &decision)
+	if err == nil {
+		err = checkText("by", decision.By, maxName)
+	}
+	if err == nil {
+		err = checkText("reason", decision.Reason, maxReason)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), eventTimeout)
+	defer cancel()
+	id := r.PathValue("id")
+	rel, err := s.parts.Approvals().Answer(ctx, id, decision.By, approve)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.log.InfoContext(ctx, "an approval was answered", "release", id, "approved", approve, "by", decision.By, "reason", decision.Reason)
+	view, err := s.parts.View(ctx, id)
+	if err != nil { // the answer was taken all the same
+		view = report.NewView(rel, nil, nil)
+	}
+	s.write(w, r, http.StatusOK, view)
+}
+
+// checkText refuses what would not be readable in a record or a log.
+func checkText(field, text string, limit int) error {
+	switch {
+	case len(text) > limit:
+		return release.Errorf(release.Invalid, "%s has %d bytes, want at most %d", field, len(text), limit)
+	case strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }):
+		return release.Errorf(release.Invalid, "%s is %s, want printable characters", field, fmt.Sprintf("%.80q", text))
+	}
+	return nil
+}

@@ -1,0 +1,259 @@
+package soak
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tagboat/tagboat/internal/app"
+	"github.com/tagboat/tagboat/internal/asl"
+	"github.com/tagboat/tagboat/internal/release"
+	"github.com/tagboat/tagboat/statemachine"
+)
+
+// How long the Lambdas run at most (template.yaml), and how often the sweep does.
+const (
+	taskLimit  = 120 * time.Second
+	stageLimit = 600 * time.Second
+	sweepEvery = 5 * time.Minute
+)
+
+// taskNames are the tasks of the state machine.
+var taskNames = []string{
+	"Admit", "Manifest", "Stage", "Snapshot", "Plan", "Publish", "Share", "Access", "Update", "Shift",
+	"RollBack", "Approval", "Lease", "Tally", "Conclude", "Report",
+}
+
+// loadMachine reads the definition that is shipped.
+func loadMachine() (*asl.Machine, error) {
+	names := map[string]string{}
+	for _, name := range taskNames {
+		names[name+"Function"] = name
+	}
+	return asl.Load(statemachine.Definition, names)
+}
+
+// startEngine makes an engine over the executions that are stored.
+func (w *world) startEngine() error {
+	var err error
+	w.generation++
+	generation := w.generation
+	w.engine, err = asl.New(asl.Config{
+		Machine: w.machine, Clock: w.clock, Store: w.store, Seed: w.s.seed + uint64(generation) + 1,
+		Invoke: w.invoke,
+		OnEdge: func(e asl.Edge) { w.edges[e]++ },
+		OnEnd: func(e asl.Execution) {
+			w.log.add("execution", "%s ends: %s %s", e.Name, e.Status, e.Error)
+			w.executions++
+			w.clock.Go(func() { w.statusChanged(e.Name) })
+		},
+	})
+	return err
+}
+
+// statusChanged brings the event of an execution's end: at once in a process;
+// from Step Functions later, twice or never.
+func (w *world) statusChanged(execution string) {
+	if w.s.serve {
+		_ = w.act(w.process, "ended "+execution, func(c *caller, p *app.Parts) error { return p.Recovery().Ended(c.ctx, execution) })
+		return
+	}
+	if w.d.chance(w.rate(w.s.rates.lostEvents)) {
+		w.log.add("execution", "the event of the end of %s is lost", execution)
+		return
+	}
+	for range pick(w.d, 1, 1, 1, 2) {
+		_ = w.clock.Sleep(context.Background(), w.d.between(0, 20*time.Second)) // cannot fail
+		for range 3 {                                                             // asynchronous invocations are tried three times
+			err := w.act(context.Background(), "ended "+execution, func(c *caller, p *app.Parts) error { return p.Recovery().Ended(c.ctx, execution) })
+			if err == nil {
+				break
+			}
+			_ = w.clock.Sleep(context.Background(), time.Minute) // cannot fail
+		}
+	}
+}
+
+// sweeps runs the sweep on its schedule until the run is over.
+func (w *world) sweeps() {
+	for !w.over {
+		_ = w.clock.Sleep(context.Background(), sweepEvery) // cannot fail
+		if w.over || w.process.Err() != nil {
+			continue
+		}
+		_ = w.act(w.process, "sweep", func(c *caller, p *app.Parts) error {
+			swept, err := p.Recovery().Sweep(c.ctx)
+			if swept != (app.Swept{}) {
+				w.log.add(c.String(), "swept %+v (%v)", swept, err)
+			}
+			return err
+		})
+	}
+}
+
+// act runs a piece of Tagboat that is not a task, which can die as well.
+func (w *world) act(ctx context.Context, what string, do func(*caller, *app.Parts) error) error {
+	c := w.newCaller(ctx, what, app.Input{})
+	defer c.end()
+	if !w.s.serve && w.d.chance(w.rate(w.s.rates.kill)) {
+		c.doom()
+	}
+	parts, err := c.parts()
+	if err != nil {
+		return err
+	}
+	err = do(c, parts)
+	if c.dead {
+		return errDead
+	}
+	return err
+}
+
+// taskFailure is how Step Functions names what befell a Lambda.
+type taskFailure struct{ name string }
+
+func (f taskFailure) Error() string     { return "the invocation failed: " + f.name }
+func (f taskFailure) ErrorName() string { return f.name }
+
+// invoke runs a task for the engine: in its own process, or as Lambda does.
+func (w *world) invoke(ctx context.Context, function string, payload json.RawMessage) (json.RawMessage, error) {
+	var in app.Input
+	if err := json.Unmarshal(payload, &in); err != nil {
+		return nil, err
+	}
+	if w.s.serve {
+		return w.newCaller(ctx, function, in).run(function, payload)
+	}
+	if w.d.chance(w.rate(w.s.rates.engine)) {
+		w.faults++
+		return nil, taskFailure{"Lambda.TooManyRequestsException"}
+	}
+	if w.d.chance(w.rate(w.s.rates.twice)) {
+		w.faults++
+		after := pick(w.d, 0, w.d.between(0, 5*time.Second), w.d.between(0, 5*time.Minute))
+		w.clock.Go(func() {
+			_ = w.clock.Sleep(context.Background(), after) // cannot fail
+			c := w.newCaller(context.Background(), function+" again", in)
+			w.log.add(c.String(), "is delivered again: %s", payload)
+			_, _ = w.lambda(c, function, payload) // nobody waits for it
+		})
+	}
+	return w.lambda(w.newCaller(context.Background(), function, in), function, payload)
+}
+
+// lambda runs a task as a Lambda: it goes on when its execution is stopped, and
+// ends at its time limit or when it crashes.
+func (w *world) lambda(c *caller, function string, payload json.RawMessage) (json.RawMessage, error) {
+	if w.d.chance(w.rate(w.s.rates.kill)) {
+		c.doom()
+	}
+	var out json.RawMessage
+	var err error
+	done := w.clock.NewSignal()
+	w.clock.Go(func() {
+		out, err = c.run(function, payload)
+		done.Fire()
+		c.died.Fire()
+	})
+	limit := taskLimit
+	if function == "Stage" {
+		limit = stageLimit
+	}
+	if c.died.Wait(context.Background(), limit) != nil {
+		c.die("at its time limit")
+		return nil, taskFailure{"Sandbox.Timedout"}
+	}
+	if c.dead {
+		return nil, taskFailure{pick(w.d, "Runtime.ExitError", "Lambda.Unknown")}
+	}
+	return out, err
+}
+
+// run carries the task out.
+func (c *caller) run(function string, payload json.RawMessage) (json.RawMessage, error) {
+	defer c.end()
+	parts, err := c.parts()
+	if err != nil {
+		return nil, err
+	}
+	out, err := parts.Tasks()[function].Run(c.ctx, payload)
+	if err != nil {
+		c.w.log.add(c.String(), "%s of %s fails: %v", function, c.in.Release, err)
+	}
+	return out, err
+}
+
+// callerTokens resumes executions, as far as the calls come through.
+type callerTokens struct{ c *caller }
+
+// Succeed implements [app.Tokens].
+func (t callerTokens) Succeed(ctx context.Context, token string) error {
+	return t.c.engineCall(ctx, "SendTaskSuccess", func() error { return t.c.w.engine.SendTaskSuccess(ctx, token, json.RawMessage("{}")) })
+}
+
+// Fail implements [app.Tokens].
+func (t callerTokens) Fail(ctx context.Context, token, name, cause string) error {
+	return t.c.engineCall(ctx, "SendTaskFailure "+name, func() error { return t.c.w.engine.SendTaskFailure(ctx, token, name, cause) })
+}
+
+// callerExecutions starts executions, as far as the calls come through.
+type callerExecutions struct{ c *caller }
+
+// Start implements [app.Executions].
+func (e callerExecutions) Start(ctx context.Context, name string, input json.RawMessage) error {
+	return e.c.engineCall(ctx, "StartExecution "+name, func() error { return e.c.w.engine.Start(ctx, name, input) })
+}
+
+// Running implements [app.Executions].
+func (e callerExecutions) Running(ctx context.Context, name string) (running bool, err error) {
+	err = e.c.engineCall(ctx, "DescribeExecution "+name, func() error {
+		execution, err := e.c.w.engine.Execution(ctx, name)
+		if errors.Is(err, asl.ErrExecutionNotFound) {
+			return nil
+		}
+		running = err == nil && !execution.Status.Ended()
+		return err
+	})
+	return running, err
+}
+
+// engineCall performs a call to the engine unless a fault comes in between, and
+// names its errors as the adapters of Step Functions do.
+func (c *caller) engineCall(ctx context.Context, what string, perform func() error) error {
+	w := c.w
+	may, last := c.alive()
+	if !may || ctx.Err() != nil {
+		return release.Errorf(release.Transient, "engine: %w", errDead)
+	}
+	before, lost := last && w.d.chance(0.5), last
+	if !w.s.serve && w.d.chance(w.rate(w.s.rates.engine)) {
+		w.faults++
+		w.broke(c)
+		before, lost = before || w.d.chance(0.5), true
+		w.log.add(c.String(), "fault: %s, before %t", what, before)
+	}
+	if before {
+		return c.afterEngine(last, what, release.Errorf(release.Transient, "engine: %w", errLost))
+	}
+	err := perform()
+	w.log.add(c.String(), "%s (%v)", what, err)
+	if lost {
+		return c.afterEngine(last, what, release.Errorf(release.Transient, "engine: %w", errLost))
+	}
+	switch {
+	case errors.Is(err, asl.ErrTaskTimedOut) || errors.Is(err, asl.ErrInvalidToken):
+		return fmt.Errorf("%w: %w", app.ErrTokenGone, err)
+	case errors.Is(err, asl.ErrExecutionExists):
+		return fmt.Errorf("%w: %w", app.ErrExecutionExists, err)
+	}
+	return err
+}
+
+func (c *caller) afterEngine(last bool, what string, err error) error {
+	if last {
+		c.die("at " + what)
+	}
+	return err
+}

@@ -1,0 +1,83 @@
+package soak
+
+import (
+	"context"
+	"time"
+
+	"github.com/tagboat/tagboat/internal/ledger"
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// callerTable is the table as one caller reaches it: any call can fail.
+type callerTable struct{ c *caller }
+
+var _ ledger.Table = callerTable{}
+
+// Get implements [ledger.Table].
+func (t callerTable) Get(ctx context.Context, key ledger.Key) (item ledger.Item, err error) {
+	err = t.c.store(ctx, "Get", key, func() error {
+		item, err = t.c.w.table.Get(ctx, key)
+		return err
+	})
+	return item, err
+}
+
+// Put implements [ledger.Table].
+func (t callerTable) Put(ctx context.Context, item ledger.Item) error {
+	return t.c.store(ctx, "Put", item.Key, func() error {
+		err := t.c.w.table.Put(ctx, item)
+		if err == nil {
+			t.c.w.watchPut(t.c, item)
+		}
+		return err
+	})
+}
+
+// Delete implements [ledger.Table].
+func (t callerTable) Delete(ctx context.Context, key ledger.Key, version int64) error {
+	return t.c.store(ctx, "Delete", key, func() error { return t.c.w.table.Delete(ctx, key, version) })
+}
+
+// Query implements [ledger.Table].
+func (t callerTable) Query(ctx context.Context, partition, prefix string, page ledger.Page) (items []ledger.Item, err error) {
+	err = t.c.store(ctx, "Query", ledger.Key{Partition: partition, Sort: prefix}, func() error {
+		items, err = t.c.w.table.Query(ctx, partition, prefix, page)
+		return err
+	})
+	return items, err
+}
+
+// store performs a call to the table unless a fault comes in between.
+func (c *caller) store(ctx context.Context, action string, key ledger.Key, perform func() error) error {
+	w := c.w
+	may, last := c.alive()
+	if !may || ctx.Err() != nil {
+		return release.Errorf(release.Transient, "table: %w", errDead)
+	}
+	fault := ""
+	delay := time.Duration(w.d.IntN(15)) * time.Millisecond
+	if w.d.chance(w.rate(w.s.rates.table)) {
+		w.faults++
+		w.broke(c)
+		fault = pick(w.d, "throttled", "answer lost", "slow")
+		w.log.add(c.String(), "fault: %s %s is %s", action, key, fault)
+		delay = w.d.between(0, slowest)
+	}
+	if w.clock.Sleep(ctx, delay) != nil || c.dead {
+		return release.Errorf(release.Transient, "table: %w", errDead)
+	}
+	if fault == "throttled" || last && w.d.chance(0.5) {
+		if last {
+			c.die("before " + action + " " + key.String())
+		}
+		return release.Errorf(release.Transient, "table: request rate exceeded")
+	}
+	err := perform()
+	if last {
+		c.die("after " + action + " " + key.String())
+	}
+	if fault == "answer lost" || last {
+		return release.Errorf(release.Transient, "table: %w", errLost)
+	}
+	return err
+}
