@@ -48,9 +48,31 @@ func (a *AccessCheck) Do(ctx context.Context, in Input) (any, error) {
 	case err == nil:
 		return Turn{Status: turnDone}, nil
 	case release.KindOf(err) == release.Transient:
-		return nil, err
+		return a.again(ctx, in, err)
 	}
 	return a.failTurn(ctx, in, in.Site.String(), err)
+}
+
+// accessTries is the ledger's note of how often the access at a site was checked
+// in vain.
+type accessTries struct {
+	Tries int `json:"tries"`
+}
+
+// again asks for another turn after a transient error, some minutes long.
+func (a *AccessCheck) again(ctx context.Context, in Input, cause error) (any, error) {
+	key := "access/" + in.Site.String()
+	var note accessTries
+	if _, err := a.Ledger.ReadNote(ctx, in.Release, key, &note); err != nil {
+		return nil, err
+	}
+	if note.Tries++; note.Tries > maxRetries {
+		return a.failTurn(ctx, in, in.Site.String(), cause)
+	}
+	if err := a.Ledger.Note(ctx, in.Release, key, note); err != nil {
+		return nil, err
+	}
+	return Turn{Status: turnWait, Seconds: 1 << min(note.Tries, 6)}, nil
 }
 
 // AlarmWatch looks at alarms.

@@ -28,6 +28,9 @@ func (a *Asking) Do(ctx context.Context, in Input) (any, error) {
 	}
 	return struct{}{}, a.update(ctx, in, func(rel *release.Release) error {
 		progress, _ := rel.Environment(in.Environment) // found above
+		if progress.Approval != nil && progress.Approval.Token == in.Token {
+			return nil // delivered again: the question is put, and perhaps answered
+		}
 		progress.Approval = &release.Approval{Fingerprint: fingerprint, Asked: a.Clock.Now(), Token: in.Token}
 		rel.State = release.WaitingApproval
 		return nil

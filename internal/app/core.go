@@ -198,7 +198,7 @@ type fault struct {
 }
 
 func newFault(cause error) fault {
-	return fault{capped(cause.Error(), maxReason), capped(release.RemedyOf(cause), maxReason)}
+	return fault{capped(cause.Error(), maxReason), nextStep(cause)}
 }
 
 func faultKey(phase release.Phase, item string) string {

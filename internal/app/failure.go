@@ -31,6 +31,22 @@ func capped(text string, limit int) string {
 	return text[:cut] + more
 }
 
+// nextStep is what a person can do about an error: what the error says or, for
+// wrong input, what is always to be done.
+func nextStep(err error) string {
+	remedy := release.RemedyOf(err)
+	if remedy != "" {
+		return capped(remedy, maxReason)
+	}
+	switch release.KindOf(err) {
+	case release.Invalid:
+		return "Correct it, then release it as a new version."
+	case release.Denied:
+		return "Leave it out and release that as a new version, or have it allowed and release again with --retry."
+	}
+	return ""
+}
+
 // record keeps the first reason of a failure. What a task said was recorded by
 // the task; what the state machine itself caught is put into words here.
 func record(rel *release.Release, failure *Failure) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/aws/smithy-go"
@@ -32,10 +33,10 @@ type boundary struct {
 
 func boundaries() []boundary {
 	return []boundary{
-		{"AWS", []string{"throttled", "server error", "timed out", "answer lost", "denied"}, awsFault, 23},
-		{"table", []string{"lost", "answer lost"}, ledgerFault, 37},
-		{"GitHub", []string{"server error", "unreachable", "answer lost"}, gitHubFault, 5},
-		{"task", []string{"killed before", "killed after", "dead before", "dead after", "stopped before", "stopped after"}, taskFault, 7},
+		{"AWS", []string{"throttled", "server error", "timed out", "answer lost", "denied"}, awsFault, 97},
+		{"table", []string{"lost", "answer lost"}, ledgerFault, 151},
+		{"GitHub", []string{"server error", "unreachable", "answer lost"}, gitHubFault, 7},
+		{"task", []string{"killed before", "killed after", "dead before", "dead after", "stopped before", "stopped after"}, taskFault, 23},
 	}
 }
 
@@ -103,10 +104,11 @@ func gitHubFault(w *world, kind string, n int) *int {
 
 func taskFault(w *world, kind string, n int) *int {
 	count, due := counter(n)
-	w.onTask = func(task) fault {
+	w.onTask = func(k task) fault {
 		if !due() {
 			return fault{}
 		}
+		w.rollBackDied = k.function == "RollBack"
 		return map[string]fault{
 			"killed before":  {before: retriable},
 			"killed after":   {after: retriable},
@@ -137,6 +139,7 @@ func (s scenario) run(t *testing.T, b boundary, kind string, n int) int {
 	w := newWorld(t, worldOptions{})
 	before := w.targets()
 	count := b.install(w, kind, n)
+	w.mayBeDirty = strings.HasPrefix(kind, "dead")
 	answer := w.tag("v1.1.0", s.files)
 	if answer.Status == release.AnswerBusy { // GitHub shows it, and somebody sends it again
 		answer = w.Deliver(t.Context(), w.GitHub.Push(w.Repo, "v1.1.0"))
@@ -155,7 +158,8 @@ func (s scenario) run(t *testing.T, b boundary, kind string, n int) int {
 	return calls
 }
 
-// asRecorded checks that every environment is as the release's record says.
+// asRecorded checks that every environment is as the release's record says. An
+// environment may be dirty only where a task of the rollback dies for good.
 func (w *world) asRecorded(rel release.Release, before map[string]string) {
 	w.t.Helper()
 	for _, environment := range []string{"dev", "prod"} {
@@ -163,6 +167,9 @@ func (w *world) asRecorded(rel release.Release, before map[string]string) {
 		was := inEnvironment(before, environment)
 		switch {
 		case known && progress.State == release.EnvironmentDirty:
+			if w.mayBeDirty && w.rollBackDied {
+				continue
+			}
 			w.t.Errorf("one fault left %s dirty: %s; %s", environment, rel.Error, rel.Remedy)
 		case known && progress.State == release.EnvironmentDone:
 			for key, now := range inEnvironment(w.targets(), environment) {
@@ -198,6 +205,7 @@ func TestOneFaultAtATime(t *testing.T) {
 	for _, s := range scenarios() {
 		for _, b := range boundaries() {
 			t.Run(fmt.Sprintf("%s, %s", s.name, b.name), func(t *testing.T) {
+				t.Parallel()
 				calls := s.run(t, b, "", 0)
 				stride := b.stride
 				if exhaustive() {

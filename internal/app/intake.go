@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/tagboat/tagboat/internal/artifact"
 	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
 )
@@ -276,7 +277,11 @@ func (o *Orders) request(ctx context.Context, order Order) (release.Request, err
 			app.Name, order.Tag, order.Version)
 	}
 	if order.Tag == "" {
-		request.Source, err = o.Uploads.Head(ctx, "artifacts/"+app.Name+"/"+order.Version+"/"+release.DefaultManifest)
+		key, err := artifact.UploadKey(app.Name, order.Version)
+		if err != nil {
+			return request, err
+		}
+		request.Source, err = o.Uploads.Head(ctx, key)
 		return request, err
 	}
 	request.Source = release.Source{RepositoryID: app.Repository.ID, Repository: app.Repository.Name, Tag: order.Tag}

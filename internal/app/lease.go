@@ -54,7 +54,7 @@ func (l *Leasing) Do(ctx context.Context, in Input) (any, error) {
 // token for whoever returns the lease.
 func (l *Leasing) acquire(ctx context.Context, in Input) error {
 	rel, err := l.begin(ctx, in)
-	if err != nil {
+	if err != nil || tooLate(rel, in.Environment) {
 		return err
 	}
 	_, app, err := l.registry(ctx, rel)
@@ -70,12 +70,27 @@ func (l *Leasing) acquire(ctx context.Context, in Input) error {
 		state = release.Waiting
 	}
 	if err := l.update(ctx, in, func(rel *release.Release) error {
-		rel.State = state
+		if !tooLate(rel, in.Environment) {
+			rel.State = state
+		}
 		return nil
 	}); err != nil || !held {
 		return err
 	}
 	return l.Tokens.Succeed(ctx, in.Token)
+}
+
+// tooLate tells whether a task that acquires a lease was delivered again after
+// the release had gone on: it must not take what was given back since.
+func tooLate(rel *release.Release, environment string) bool {
+	progress, ok := rel.Environment(environment)
+	switch {
+	case !ok || rel.State == release.RollingBack:
+		return true
+	case progress.State == release.EnvironmentPending:
+		return rel.State == release.WaitingApproval && progress.Approval != nil && progress.Approval.Answered.IsZero()
+	}
+	return progress.State != release.EnvironmentOpen
 }
 
 // queue takes the lease or waits for it. A release that supersedes tells those

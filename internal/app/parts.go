@@ -241,7 +241,7 @@ func (c *Core) recorded(task Task) Task {
 		}
 		_, recordErr := c.Ledger.Update(ctx, in.Release, in.Execution, func(rel *release.Release) error {
 			if rel.Error == "" {
-				rel.Error, rel.Remedy = capped(err.Error(), maxReason), capped(release.RemedyOf(err), maxReason)
+				rel.Error, rel.Remedy = capped(err.Error(), maxReason), nextStep(err)
 			}
 			return nil
 		})

@@ -15,8 +15,18 @@ type rollBackPlan struct {
 	Sites []release.Site `json:"sites"`
 }
 
-// Do prepares the rollback, or works one turn of it at a site.
+// Do prepares the rollback, or works one turn of it at a site. What is refused is
+// tried again by the state machine like what is transient: somebody may be
+// mending the permission, and nobody comes after the rollback.
 func (r *RollingBack) Do(ctx context.Context, in Input) (any, error) {
+	out, err := r.do(ctx, in)
+	if err != nil && release.KindOf(err) == release.Denied {
+		err = &TaskError{Name: errTransient, Err: err}
+	}
+	return out, err
+}
+
+func (r *RollingBack) do(ctx context.Context, in Input) (any, error) {
 	if in.Do == "prepare" {
 		return r.prepare(ctx, in)
 	}

@@ -281,13 +281,13 @@ func (t *siteTurn) settle(r *release.Result) {
 }
 
 // fail records an error: transient ones are waited out with growing patience,
-// any other ends the step.
+// any other ends the step. A rollback also waits for permissions to be mended.
 func (t *siteTurn) fail(r *release.Result, err error) (wait time.Duration) {
-	patience := maxRetries
+	kind, patience := release.KindOf(err), maxRetries
 	if t.undo {
 		patience = maxRollBackRetries
 	}
-	if release.KindOf(err) == release.Transient && r.Retries < patience {
+	if (kind == release.Transient || t.undo && kind == release.Denied) && r.Retries < patience {
 		r.Retries++
 		return min(time.Minute, time.Second<<min(r.Retries, 6))
 	}

@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,6 +45,8 @@ type taken struct {
 	// Busy is true if another release held the environment: what was seen may be
 	// half of a change.
 	Busy bool `json:"busy,omitempty"`
+	// Part is true if a turn ended before everything was seen.
+	Part bool `json:"part,omitempty"`
 }
 
 func snapshotKey(site release.Site) string { return "snapshot/" + site.String() }
@@ -57,11 +61,15 @@ func (s *Snapshots) Do(ctx context.Context, in Input) (any, error) {
 	if err != nil || fresh {
 		return Turn{Status: turnDone}, err
 	}
+	last, snapshot, err := s.resume(ctx, in)
+	if err != nil {
+		return nil, err
+	}
 	before, err := s.busy(ctx, scope, in.Site)
 	if err != nil {
 		return nil, err
 	}
-	snapshot, err := s.take(ctx, in, scope)
+	whole, err := s.take(ctx, in, scope, &snapshot)
 	switch {
 	case err != nil && release.KindOf(err) == release.Transient:
 		return nil, err
@@ -72,7 +80,23 @@ func (s *Snapshots) Do(ctx context.Context, in Input) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Turn{Status: turnDone}, s.store(ctx, in, snapshot, before || after)
+	last.Busy, last.Part = last.Busy || before || after, !whole
+	if err := s.store(ctx, in, snapshot, last); err != nil || whole {
+		return Turn{Status: turnDone}, err
+	}
+	return Turn{Status: turnWait, Seconds: 1}, nil
+}
+
+// resume goes on with a snapshot that an earlier turn did not come to the end of,
+// or begins one.
+func (s *Snapshots) resume(ctx context.Context, in Input) (taken, release.Snapshot, error) {
+	var last taken
+	snapshot := release.Snapshot{Site: in.Site, Taken: s.Clock.Now(), Functions: map[string]release.FunctionState{}}
+	found, err := s.Ledger.ReadNote(ctx, in.Release, snapshotKey(in.Site), &last)
+	if err != nil || !found || !last.Part {
+		return taken{}, snapshot, err
+	}
+	return last, snapshot, s.Documents.Get(ctx, last.Pointer, &snapshot)
 }
 
 // busy tells whether another release holds the site's environment.
@@ -88,7 +112,7 @@ func (s *Snapshots) busy(ctx context.Context, scope *scope, site release.Site) (
 func (s *Snapshots) fresh(ctx context.Context, in Input, scope *scope) (bool, error) {
 	var last taken
 	found, err := s.Ledger.ReadNote(ctx, in.Release, snapshotKey(in.Site), &last)
-	if err != nil || !found || last.Busy || s.Clock.Now().Sub(last.At) > snapshotFresh {
+	if err != nil || !found || last.Busy || last.Part || s.Clock.Now().Sub(last.At) > snapshotFresh {
 		return false, err
 	}
 	live, err := s.Ledger.Live(ctx, scope.app.Name, in.Site.Environment)
@@ -100,22 +124,40 @@ func (s *Snapshots) fresh(ctx context.Context, in Input, scope *scope) (bool, er
 	return err == nil, err
 }
 
-func (s *Snapshots) take(ctx context.Context, in Input, scope *scope) (release.Snapshot, error) {
-	snapshot := release.Snapshot{Site: in.Site, Taken: s.Clock.Now()}
+// functionsAtOnce is how many functions are looked at before the time of the turn
+// is looked at. At the budget of a site they take some seconds.
+const functionsAtOnce = 20
+
+// take looks at what was not seen yet; whole is false if the time of the turn was up before.
+func (s *Snapshots) take(ctx context.Context, in Input, scope *scope, snapshot *release.Snapshot) (whole bool, err error) {
+	deadline := s.Clock.Now().Add(turnBudget)
 	target, err := scope.target(in.Site)
 	if err != nil {
-		return snapshot, err
+		return false, err
 	}
 	looks, err := s.looks(ctx, in, scope)
 	if err != nil {
-		return snapshot, err
+		return false, err
 	}
 	if in.Site.InTools() {
 		snapshot.Layers, err = s.Layers.Snapshot(ctx, target, looks.Layers)
-		return snapshot, err
+		return true, err
 	}
-	snapshot.Functions, err = s.Functions.Snapshot(ctx, target, looks.Functions)
-	return snapshot, err
+	wants := slices.DeleteFunc(looks.Functions, func(want release.Want) bool {
+		_, seen := snapshot.Functions[want.Name]
+		return seen
+	})
+	for chunk := range slices.Chunk(wants, functionsAtOnce) {
+		if !s.Clock.Now().Before(deadline) {
+			return false, nil
+		}
+		states, err := s.Functions.Snapshot(ctx, target, chunk)
+		if err != nil {
+			return false, err
+		}
+		maps.Copy(snapshot.Functions, states)
+	}
+	return true, nil
 }
 
 // looks are what there is to look at in the site. Which of the release's layers
@@ -145,13 +187,14 @@ func (s *Snapshots) looks(ctx context.Context, in Input, scope *scope) (plan.Loo
 	return plan.Wants(input, published, in.Site)
 }
 
-func (s *Snapshots) store(ctx context.Context, in Input, snapshot release.Snapshot, busy bool) error {
+func (s *Snapshots) store(ctx context.Context, in Input, snapshot release.Snapshot, t taken) error {
 	key := fmt.Sprintf("releases/%s/snapshots/%s.json", in.Release, strings.ReplaceAll(in.Site.String(), "/", "-"))
-	pointer, err := s.Documents.Put(ctx, key, snapshot)
-	if err != nil {
+	var err error
+	if t.Pointer, err = s.Documents.Put(ctx, key, snapshot); err != nil {
 		return err
 	}
-	return s.Ledger.Note(ctx, in.Release, snapshotKey(in.Site), taken{pointer, snapshot.Taken, busy})
+	t.At = snapshot.Taken
+	return s.Ledger.Note(ctx, in.Release, snapshotKey(in.Site), t)
 }
 
 // planInput is what a plan is made from, without the snapshots.

@@ -23,7 +23,7 @@ func (w *world) sound() {
 func (w *world) problems() []string {
 	w.t.Helper()
 	var rels []release.Release
-	w.in(func(ctx context.Context) {
+	w.read(func(ctx context.Context) {
 		var err error
 		if rels, err = w.Local.Core().Ledger.List(ctx, ledger.Filter{DryRuns: true}); err != nil {
 			w.t.Fatal(err)
@@ -71,7 +71,7 @@ func (w *world) problemsOf(rel release.Release) []string {
 			problems = append(problems, fmt.Sprintf("release %s is %s with environment %s %s", rel.ID, rel.State, progress.Name, progress.State))
 		}
 	}
-	w.in(func(ctx context.Context) {
+	w.read(func(ctx context.Context) {
 		results, err := w.Local.Core().Ledger.Results(ctx, rel.ID)
 		if err != nil {
 			w.t.Fatal(err)

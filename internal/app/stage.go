@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"maps"
 	"path"
 	"slices"
 	"time"
@@ -154,8 +155,8 @@ func wantedArtifact(s *scope, name, stateBucket string) artifact.Wanted {
 // keep records the staged artifact. Its code is then known by its digest: a
 // later rollback to it needs no copy.
 func (s *Staging) keep(ctx context.Context, in Input, scope *scope, made release.Artifact) error {
-	for region, object := range made.Objects {
-		if err := s.Ledger.PutStagedCode(ctx, scope.app.Name, region, made.CodeSHA256, object); err != nil {
+	for _, region := range slices.Sorted(maps.Keys(made.Objects)) {
+		if err := s.Ledger.PutStagedCode(ctx, scope.app.Name, region, made.CodeSHA256, made.Objects[region]); err != nil {
 			return err
 		}
 	}

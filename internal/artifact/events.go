@@ -19,6 +19,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 	"unicode"
 
@@ -40,6 +41,9 @@ const (
 	// maxEventID is the longest id of an event that is kept; EventBridge's are UUIDs.
 	maxEventID = 64
 )
+
+// artifactName is what manifests call artifacts.
+var artifactName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // Events answers the events that S3 sends through EventBridge.
 type Events struct {
@@ -182,7 +186,7 @@ func parseKey(key string) (release.Request, bool) {
 		return release.Request{}, false
 	}
 	version, isZip := strings.CutSuffix(parts[2], ".zip")
-	if parts[0] == "" || parts[1] == "" || version == "" || !isZip {
+	if parts[0] == "" || !artifactName.MatchString(parts[1]) || version == "" || !isZip {
 		return release.Request{}, false
 	}
 	return release.Request{App: parts[0], Version: version, Artifact: parts[1], Trigger: release.TriggeredByDrop}, true

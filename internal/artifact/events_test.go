@@ -144,6 +144,8 @@ func TestKeysThatStartNothing(t *testing.T) {
 		{"a drop that is no zip", "drops/orders/deps/1.2.3.tar", release.CodePrefix},
 		{"a drop without a version", "drops/orders/deps/.zip", release.CodePrefix},
 		{"a drop without an artifact", "drops/orders/1.2.3.zip", release.CodePrefix},
+		{"a drop of what no manifest could name", "drops/orders/de ps/1.2.3.zip", release.CodePrefix},
+		{"a drop of a name with a line break", "drops/orders/deps\n/1.2.3.zip", release.CodePrefix},
 		{"a drop that climbs", "drops/orders/deps/...zip", release.CodePrefix},
 		{"a drop of an app that takes none", "drops/billing/deps/1.2.3.zip", release.CodePrefix},
 		{"a folder of a version", "artifacts/orders/1.2.3/", release.CodeFolder},

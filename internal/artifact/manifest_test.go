@@ -117,6 +117,7 @@ func TestManifestOfADropIsInTheStateBucket(t *testing.T) {
 		w.must(err)
 		rel := uploaded(w.put("drops/orders/deps/1.2.3.zip", []byte("zip"), map[string]string{"actor": "ci"}))
 		rel.Request.Artifact = "deps"
+		w.put(rel.Source.Key, []byte("a later drop"), map[string]string{"actor": "somebody else"})
 		got, err := w.stager.Manifest(w.ctx, rel, orders)
 		w.must(err)
 		if got.Name != orders.DropManifest || string(got.Text) != "app: orders\n" || got.Actor != "ci" {

@@ -93,7 +93,7 @@ const (
 )
 
 // ID derives the release's id from the app, the source and the attempt. It is
-// of [0-9A-Za-z_-], at most 73 characters, and also the execution's name.
+// of [0-9A-Za-z_-], at most 78 characters, and also the execution's name.
 func (r Request) ID() string {
 	sum := sha256.Sum256([]byte(r.App + "\x00" + r.Source.identity()))
 	id := fmt.Sprintf("%s-%s-%s-%d", cut(r.App, idAppLength), cut(slug(r.Version), idVersionLength),

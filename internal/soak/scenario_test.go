@@ -137,8 +137,8 @@ func newApp(d dice, i int, environments []release.Environment) appSpec {
 }
 
 func newRates(d dice, serve bool) rates {
-	level := pick(d, 0, 0.002, 0.002, 0.006, 0.006, 0.015, 0.04)
-	some := func() float64 { return level * pick(d, 0, 1, 1) }
+	level := pick(d, 0.0, 0.002, 0.002, 0.006, 0.006, 0.015, 0.04)
+	some := func() float64 { return level * pick(d, 0.0, 1, 1) }
 	often := func(mean time.Duration) time.Duration {
 		if level == 0 || d.chance(0.5) {
 			return 0
@@ -148,7 +148,7 @@ func newRates(d dice, serve bool) rates {
 	r := rates{
 		aws: some(), github: some(), table: some() / 2, engine: some(), kill: 2 * some(), twice: 2 * some(), settle: some(),
 		stop: often(20 * time.Minute), meddle: often(20 * time.Minute), alarm: often(30 * time.Minute),
-		slowLambda: often(time.Hour), lostEvents: pick(d, 0, 0.2, 1),
+		slowLambda: often(time.Hour), lostEvents: pick(d, 0.0, 0.2, 1),
 	}
 	if serve {
 		r.restart = often(15 * time.Minute)

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/tagboat/tagboat/internal/sim/github"
+)
+
+// control does what people do at GitHub.
+type control struct {
+	server     *github.Server
+	repository *github.Repository
+}
+
+// asked are the fields of all the requests.
+type asked struct {
+	Branch, Message, Name, SHA, Event, Tag string
+	Files                                  map[string]string
+}
+
+func decode(w http.ResponseWriter, r *http.Request) (asked, bool) {
+	var a asked
+	if err := json.NewDecoder(r.Body).Decode(&a); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return a, false
+	}
+	return a, true
+}
+
+func reply(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // a caller that went away needs no answer
+}
+
+func (c control) commit(w http.ResponseWriter, r *http.Request) {
+	a, ok := decode(w, r)
+	if !ok {
+		return
+	}
+	files := github.Files{}
+	for name, text := range a.Files {
+		files[name] = github.Text(text)
+	}
+	reply(w, map[string]string{"sha": c.repository.Commit(a.Branch, a.Message, files)})
+}
+
+func (c control) tag(w http.ResponseWriter, r *http.Request) {
+	if a, ok := decode(w, r); ok {
+		c.repository.Tag(a.Name, a.SHA)
+		reply(w, struct{}{})
+	}
+}
+
+func (c control) delivery(w http.ResponseWriter, r *http.Request) {
+	a, ok := decode(w, r)
+	if !ok {
+		return
+	}
+	deliver := map[string]func(*github.Repository, string) github.Delivery{
+		"push": c.server.Push, "create": c.server.Create, "release": c.server.Release,
+	}[a.Event]
+	if deliver == nil {
+		http.Error(w, "unknown event "+a.Event, http.StatusBadRequest)
+		return
+	}
+	d := deliver(c.repository, a.Tag)
+	headers := map[string]string{}
+	for name, values := range d.Header() {
+		headers[name] = values[0]
+	}
+	reply(w, map[string]any{"headers": headers, "body": string(d.Body)})
+}
+
+func (c control) deployments(w http.ResponseWriter, _ *http.Request) {
+	reply(w, c.server.Deployments(c.repository))
+}
+
+func (c control) statuses(w http.ResponseWriter, r *http.Request) {
+	reply(w, c.server.CommitStatuses(c.repository, r.URL.Query().Get("sha")))
+}

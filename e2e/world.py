@@ -1,0 +1,326 @@
+"""The world of the end-to-end tests: Tagboat deployed from its template on the emulator, target accounts from theirs,
+functions in them, and a GitHub."""
+import io
+import json
+import os
+import subprocess
+import tempfile
+import time
+import urllib.request
+import zipfile
+
+import boto3
+from botocore.config import Config
+
+import samx
+from cloudformation import Stack
+from processes import BUILD, HERE, ROOT, Processes, binary, build, free_port, python, wait_for
+
+HOME, EUROPE = "us-east-1", "eu-west-1"
+TOOLS = "123456789012"  # the account of the emulator's callers without credentials, its services among them
+DEV, STAGING, PROD, PARTNER = "111111111111", "222222222222", "333333333333", "444444444444"
+ORGANIZATION = "o-abc1234567"
+STACK = "tagboat"
+ROLE = "tagboat-target"
+
+REPOSITORY_ID, REPOSITORY = 186853002, "acme/orders"
+WEBHOOK_SECRET = "e2e-webhook-secret"
+GITHUB_TOKEN = "e2e-github-token"
+
+# Environment, account and region of everything that releases go to.
+SITES = (("dev", DEV, HOME), ("staging", STAGING, HOME), ("prod", PROD, HOME), ("prod", PROD, EUROPE))
+TARGETS = {"dev": DEV, "staging": STAGING, "prod": PROD}
+
+EMPTY = "def handler(event, context):\n    return {'statusCode': 200, 'version': 'by hand'}\n"
+
+
+def archive(files):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as z:
+        for name, text in sorted(files.items()):
+            z.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text)
+    return buffer.getvalue()
+
+
+class Emulator:
+    """An emulator process, and clients for it."""
+
+    def __init__(self, processes, plus=True, environment=None):
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        program = [python(), os.path.join(HERE, "moto_plus.py")] if plus else ["moto_server"]
+        processes.start("emulator" if plus else "moto", [*program, "-p", str(self.port)],
+                        dict(os.environ, MOTO_PORT=str(self.port), **(environment or {})))
+        wait_for(self.url + "/moto-api/data.json")
+        self.credentials = {}
+        self.clients = {}
+
+    def client(self, service, account=TOOLS, region=HOME):
+        key = (service, account, region)
+        if key not in self.clients:
+            self.clients[key] = self.client_with(self.admin(account), service, region)
+        return self.clients[key]
+
+    def client_with(self, credentials, service, region=HOME):
+        return boto3.client(service, region_name=region, endpoint_url=self.url,
+                            config=Config(retries={"total_max_attempts": 2}, max_pool_connections=30), **credentials)
+
+    def admin(self, account):
+        """Credentials of a user with all rights in an account; made while nothing is enforced yet."""
+        if account not in self.credentials:
+            anybody = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+            session = self.session(f"arn:aws:iam::{account}:role/setup", "setup", anybody)
+            iam = self.client_with(session, "iam")
+            iam.create_user(UserName="admin")
+            everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+            iam.put_user_policy(UserName="admin", PolicyName="all", PolicyDocument=json.dumps(everything))
+            key = iam.create_access_key(UserName="admin")["AccessKey"]
+            self.credentials[account] = {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
+        return self.credentials[account]
+
+    def session(self, role, name, credentials, **more):
+        made = self.client_with(credentials, "sts").assume_role(RoleArn=role, RoleSessionName=name, **more)["Credentials"]
+        return {"aws_access_key_id": made["AccessKeyId"], "aws_secret_access_key": made["SecretAccessKey"],
+                "aws_session_token": made["SessionToken"]}
+
+    def service_session(self, role_arn, service):
+        """A session of a role as a service takes it, if the role trusts the service."""
+        account, name = role_arn.split(":")[4], role_arn.split("/")[-1]
+        trust = self.client("iam", account).get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
+        services = [s["Principal"].get("Service") for s in trust["Statement"] if s["Action"] == "sts:AssumeRole"]
+        if service not in services:
+            raise ValueError(f"role {name} does not trust {service}")
+        return self.session(role_arn, service, self.admin(TOOLS))
+
+    def enforce_iam(self):
+        request = urllib.request.Request(self.url + "/moto-api/reset-auth", data=b"0", headers={"Content-Type": "text/plain"})
+        urllib.request.urlopen(request, timeout=10).close()
+
+    def aws(self, *arguments, account=TOOLS, region=HOME):
+        """The AWS CLI with an account's administrator."""
+        key = self.admin(account)
+        environment = dict(os.environ, AWS_ACCESS_KEY_ID=key["aws_access_key_id"], AWS_SECRET_ACCESS_KEY=key["aws_secret_access_key"],
+                           AWS_DEFAULT_REGION=region, AWS_ENDPOINT_URL=self.url, AWS_PAGER="")
+        done = subprocess.run(["aws", *arguments], env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"aws {' '.join(arguments)}: {done.stderr}")
+        return json.loads(done.stdout) if done.stdout.startswith(("{", "[")) else done.stdout
+
+
+class GitHub:
+    def __init__(self, processes):
+        environment = dict(os.environ, GITHUB_TOKEN=GITHUB_TOKEN, WEBHOOK_SECRET=WEBHOOK_SECRET)
+        self.url = "http://" + processes.start(
+            "githubhost", [binary("githubhost"), "-repository", str(REPOSITORY_ID), "-name", REPOSITORY], environment, address=True)
+
+    def call(self, method, path, body=None):
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(self.url + "/control/" + path, data=data, method=method)
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return json.load(response)
+
+    def tag(self, tag, files):
+        """Commits files to main, tags the commit, and gives its sha."""
+        sha = self.call("POST", "commit", {"branch": "main", "message": "Release " + tag, "files": files})["sha"]
+        self.call("POST", "tag", {"name": tag, "sha": sha})
+        return sha
+
+    def delivery(self, event, tag):
+        return self.call("POST", "delivery", {"event": event, "tag": tag})
+
+    def deployments(self, sha):
+        return [d for d in self.call("GET", "deployments") or [] if d["SHA"] == sha]
+
+    def statuses(self, sha):
+        return self.call("GET", "statuses?sha=" + sha) or []
+
+
+class World:
+    """Everything, ready for releases."""
+
+    def __init__(self, environments=None, apps=None):
+        build()
+        self.folder = tempfile.mkdtemp(prefix="tagboat-e2e-")
+        self.processes = Processes(os.path.join(BUILD, "logs"))
+        try:
+            self.start(environments, apps)
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self, environments, apps):
+        self.iam_log = os.path.join(self.folder, "iam.jsonl")
+        self.hosted = os.path.join(self.folder, "functions.json")
+        host = self.processes.start("lambdahost", [binary("lambdahost"), "-config", self.hosted, "-logs", self.processes.logs], address=True)
+        self.aws = Emulator(self.processes, environment={
+            "MOTO_LAMBDA_FORWARD": "http://" + host, "MOTO_IAM_LOG": self.iam_log,
+            "MOTO_ORG": json.dumps({account: ORGANIZATION for account in (TOOLS, *TARGETS.values())}),
+        })
+        self.github = GitHub(self.processes)
+        for account in (TOOLS, PARTNER, *TARGETS.values()):
+            self.aws.admin(account)
+        self.deploy_tools()
+        self.deploy_targets()
+        self.host_functions()
+        self.put_registry(environments, apps)
+        self.aws.enforce_iam()
+
+    def close(self):
+        self.processes.close()
+
+    # ---- Deployed from the templates. ----
+
+    def stack(self, path, name, account, region, parameters):
+        template = samx.plain(os.path.join(ROOT, path))
+        return Stack(template, name, account, region, lambda service: self.aws.client(service, account, region), parameters,
+                     code=lambda function: archive({"bootstrap": f"run by lambdahost: {function}"})).create()
+
+    def deploy_tools(self):
+        secrets = self.aws.client("secretsmanager")
+        # A trailing newline, as editors leave it, is no part of a secret.
+        webhook = secrets.create_secret(Name="tagboat/webhook", SecretString=WEBHOOK_SECRET + "\n")["ARN"]
+        github = secrets.create_secret(Name="tagboat/github", SecretString=GITHUB_TOKEN)["ARN"]
+        targets = ",".join(TARGETS.values())
+        self.tools = self.stack("template.yaml", STACK, TOOLS, HOME, {
+            "WebhookSecretArn": webhook, "GitHubSecretArn": github, "GitHubApiUrl": self.github.url + "/api/v3",
+            "TargetAccounts": targets, "OrganizationId": ORGANIZATION,
+        })
+        self.europe = self.stack("iam/region.yaml", STACK + "-eu", TOOLS, EUROPE,
+                                 {"ToolsStack": STACK, "TargetAccounts": targets, "OrganizationId": ORGANIZATION})
+        outputs = self.tools.outputs()
+        self.state_bucket, self.uploads_bucket = outputs["StateBucketName"], outputs["UploadsBucketName"]
+        self.machine, self.table = outputs["StateMachineArn"], outputs["LedgerTableName"]
+        self.staging_bucket = self.europe.outputs()["StagingBucketName"]
+
+    def deploy_targets(self):
+        for environment, account in TARGETS.items():
+            self.stack("iam/target-account.yaml", "tagboat-target", account, HOME, {
+                "ToolsAccount": TOOLS, "ToolsStack": STACK, "ExternalId": "tagboat-" + environment,
+                "RoleName": ROLE, "FunctionNames": "orders-*",
+            })
+        self.monitoring = {region: self.publish_monitoring(region) for region in (HOME, EUROPE)}
+        for _, account, region in SITES:
+            self.create_function("orders-api", account, region)
+            self.create_function("billing-api", account, region)
+
+    def publish_monitoring(self, region):
+        """A layer of somebody else, that everybody may use: functions have it besides Tagboat's."""
+        functions = self.aws.client("lambda", PARTNER, region)
+        made = functions.publish_layer_version(LayerName="monitoring", Content={"ZipFile": archive({"python/monitoring.py": "ON = True\n"})})
+        functions.add_layer_version_permission(LayerName="monitoring", VersionNumber=made["Version"], StatementId="everyone",
+                                               Action="lambda:GetLayerVersion", Principal="*")
+        return made["LayerVersionArn"]
+
+    def create_function(self, name, account, region, code=EMPTY):
+        """A function as somebody made it by hand: version 1 behind the alias live."""
+        iam, functions = self.aws.client("iam", account), self.aws.client("lambda", account, region)
+        if name not in [r["RoleName"] for r in iam.list_roles()["Roles"]]:
+            trust = {"Version": "2012-10-17", "Statement": [
+                {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+            iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+        functions.create_function(
+            FunctionName=name, Runtime="python3.13", Handler="app.handler", Role=f"arn:aws:iam::{account}:role/{name}", Timeout=10,
+            Code={"ZipFile": archive({"app.py": code})}, Layers=[self.monitoring[region]],
+            Environment={"Variables": {"LOG_LEVEL": "info"}})
+        version = functions.publish_version(FunctionName=name)["Version"]
+        functions.create_alias(FunctionName=name, Name="live", FunctionVersion=version)
+
+    def host_functions(self):
+        """Tells the Lambda host what the template says of each function; what AWS would set is added: region, role, endpoint."""
+        functions = {}
+        for logical, p in self.tools.functions().items():
+            role = self.aws.service_session(p["Role"], "lambda.amazonaws.com")
+            environment = dict(p.get("Environment", {}).get("Variables", {}))
+            environment.update({
+                "AWS_REGION": HOME, "AWS_DEFAULT_REGION": HOME, "AWS_ENDPOINT_URL": self.aws.url,
+                "AWS_ACCESS_KEY_ID": role["aws_access_key_id"], "AWS_SECRET_ACCESS_KEY": role["aws_secret_access_key"],
+                "AWS_SESSION_TOKEN": role["aws_session_token"], "TMPDIR": self.folder,
+            })
+            functions[p["FunctionName"]] = {
+                "bootstrap": os.path.join(BUILD, "functions", logical.removesuffix("Function").lower()),
+                "environment": environment, "timeout": p["Timeout"],
+            }
+        with open(self.hosted, "w", encoding="utf-8") as file:
+            json.dump({"functions": functions}, file)
+
+    # ---- Configured by the platform team. ----
+
+    def registry(self, environments=None, apps=None):
+        regions = {}
+        for environment, account, region in SITES:
+            regions.setdefault(environment, []).append(region)
+        return {
+            "organization": ORGANIZATION,
+            "tools": {"account": TOOLS, "regions": [HOME, EUROPE], "buckets": {EUROPE: self.staging_bucket}},
+            "environments": [
+                dict({"name": name, "account": TARGETS[name], "regions": regions[name], "role": ROLE, "external_id": "tagboat-" + name},
+                     **(environments or {}).get(name, {}))
+                for name in TARGETS],
+            "apps": apps or [app()],
+        }
+
+    def put_registry(self, environments=None, apps=None):
+        text = json.dumps(self.registry(environments, apps), indent=1)  # JSON is YAML
+        self.aws.client("s3").put_object(Bucket=self.state_bucket, Key="config/registry.yaml", Body=text.encode())
+        self.aws.client("s3").put_object(Bucket=self.state_bucket, Key="manifests/orders.yaml", Body=manifest().encode())
+
+
+def app(**changes):
+    return dict({
+        "name": "orders", "repository": {"id": REPOSITORY_ID, "name": REPOSITORY}, "tags": "v{version}", "branches": ["main"],
+        "environments": list(TARGETS), "resources": ["orders-*"], "drop_manifest": "manifests/orders.yaml",
+        "sharing": {"accounts": [PARTNER], "organization": True},
+    }, **changes)
+
+
+def manifest(code={"archive": "src"}, deps={"archive": "layer"}, function=None):
+    """The application's tagboat.yaml. Without code, only the layer changes."""
+    artifacts = {"deps": deps} if code is None else {"deps": deps, "code": code}
+    api = {"name": "orders-api", "layers": ["orders-deps"], "alias": "live",
+           "smoke": {"payload": {"ping": True}, "expect": {"statusCode": 200}}, **(function or {})}
+    if code is not None:
+        api["artifact"] = "code"
+    return json.dumps({
+        "app": "orders", "artifacts": artifacts,
+        "layers": [{"name": "orders-deps", "artifact": "deps", "runtimes": ["python3.13"], "architectures": ["x86_64"],
+                    "share": {"accounts": [PARTNER], "organization": True}}],
+        "functions": [api],
+    }, indent=1)
+
+
+def handler(version, broken=False):
+    """app.py: it needs the layers, and says its version."""
+    fault = "raise RuntimeError('broken on purpose')" if broken else "pass"
+    return ("import monitoring, requests\n\n\ndef handler(event, context):\n"
+            f"    {fault}\n    return {{'statusCode': 200, 'version': {version!r}, 'requests': requests.__version__}}\n")
+
+
+def files(version, requests, broken=False):
+    """The repository at a version."""
+    return {"tagboat.yaml": manifest(), "src/app.py": handler(version, broken),
+            "layer/python/requests/__init__.py": f"__version__ = {requests!r}\n"}
+
+
+def http_event(delivery, path="/webhooks/github"):
+    """What an HTTP API hands to its function for a delivery, header names in lower case (API Gateway developer guide,
+    payload format version 2.0)."""
+    return {
+        "version": "2.0", "routeKey": "POST " + path, "rawPath": path, "rawQueryString": "",
+        "headers": {name.lower(): value for name, value in delivery["headers"].items()},
+        "requestContext": {"accountId": TOOLS, "stage": "$default", "requestId": "e2e",
+                           "http": {"method": "POST", "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.20", "userAgent": "GitHub-Hookshot"},
+                           "time": "15/Jan/2026:09:30:00 +0000", "timeEpoch": 1768469400000},
+        "body": delivery["body"], "isBase64Encoded": False,
+    }
+
+
+def until(condition, seconds=120, pause=0.3, what=""):
+    """The first true value of a condition."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {seconds} s for {what or condition}")
+        time.sleep(pause)

@@ -1,0 +1,154 @@
+package app_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"github.com/tagboat/tagboat/internal/app"
+	"github.com/tagboat/tagboat/internal/demo"
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// approving is the demo's registry with an approval before prod.
+func approving(t *testing.T) string {
+	return edited(t, demo.Registry, "    bake: 10m\n", "    bake: 10m\n    approval: required\n")
+}
+
+// approve answers inside of the clock.
+func (w *world) approve(ctx context.Context, id, by string, approve bool) {
+	w.t.Helper()
+	if _, err := w.Local.Approvals().Answer(ctx, id, by, approve); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func orderOf(tag string, retry, force bool) app.Order {
+	return app.Order{App: "orders", Tag: tag, Retry: retry, Force: force, By: "carol"}
+}
+
+// ordered places an order and waits for the release's end.
+func (w *world) ordered(order app.Order) release.Release {
+	w.t.Helper()
+	var answer release.Answer
+	w.in(func(ctx context.Context) {
+		var err error
+		if answer, err = w.Local.Orders().Place(ctx, order); err != nil {
+			w.t.Fatal(err)
+		}
+	})
+	if answer.Status != release.AnswerStarted {
+		w.t.Fatalf("order %+v: got %+v, want started", order, answer)
+	}
+	w.settle()
+	return w.record(answer.Releases[0])
+}
+
+func TestApprovals(t *testing.T) {
+	tests := []struct {
+		name string
+		// answer is called while the release waits; who sent it is "octocat".
+		answer func(w *world, ctx context.Context, id string)
+		state  release.State
+		says   string
+	}{
+		{"approved by somebody else", func(w *world, ctx context.Context, id string) {
+			w.approve(ctx, id, "alice", true)
+		}, release.Succeeded, ""},
+		{"rejected", func(w *world, ctx context.Context, id string) {
+			w.approve(ctx, id, "alice", false)
+		}, release.Rejected, "rejected by alice"},
+		{"the sender cannot approve, in whatever case", func(w *world, ctx context.Context, id string) {
+			actor := w.until(ctx, id, release.WaitingApproval).Request.Actor
+			for _, by := range []string{actor, "OCTOCAT"} {
+				if _, err := w.Local.Approvals().Answer(ctx, id, by, true); release.KindOf(err) != release.Denied || err == nil {
+					w.t.Errorf("%s sent and approved the release: %v", by, err)
+				}
+			}
+			w.approve(ctx, id, actor, false)
+		}, release.Rejected, "rejected by"},
+		{"nobody answers", func(*world, context.Context, string) {}, release.Expired, "nobody approved"},
+		{"an approval is not turned into a rejection", func(w *world, ctx context.Context, id string) {
+			w.approve(ctx, id, "alice", true)
+			if _, err := w.Local.Approvals().Answer(ctx, id, "bob", false); release.KindOf(err) != release.Conflict || err == nil {
+				w.t.Errorf("the second answer was taken: %v", err)
+			}
+		}, release.Succeeded, ""},
+		{"an answer by nobody is not one", func(w *world, ctx context.Context, id string) {
+			if _, err := w.Local.Approvals().Answer(ctx, id, "", true); release.KindOf(err) != release.Invalid || err == nil {
+				w.t.Errorf("nobody approved: %v", err)
+			}
+		}, release.Expired, "nobody approved"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{registry: approving(t)})
+			w.GitHub.SetSender("octocat")
+			before := w.targets()
+			var id string
+			w.in(func(ctx context.Context) {
+				id = w.pushed(ctx, "v1.1.0", demo.Files(demo.Handler, "2.32.3"))
+				w.until(ctx, id, release.WaitingApproval)
+				test.answer(w, ctx, id)
+			})
+			w.settle()
+			rel := w.record(id)
+			wantState(t, rel, test.state)
+			wantText(t, rel.Error, test.says)
+			w.sound()
+			w.asRecorded(rel, before)
+			if dev, _ := rel.Environment("dev"); dev.State != release.EnvironmentDone {
+				t.Errorf("dev is %s, want done", dev.State)
+			}
+		})
+	}
+}
+
+func TestAnApprovalIsAskedForAgainWhenThePlanChanged(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: approving(t)})
+	var id string
+	w.in(func(ctx context.Context) {
+		id = w.pushed(ctx, "v1.1.0", demo.Files(demo.Handler, "2.32.3"))
+		first := w.until(ctx, id, release.WaitingApproval)
+		api := w.Cloud.Root(demo.Prod).Lambda(demo.Home)
+		name := "orders-api"
+		if _, err := api.UpdateFunctionConfiguration(ctx, &lambda.UpdateFunctionConfigurationInput{
+			FunctionName: &name, Environment: &types.Environment{Variables: map[string]string{"LOG_LEVEL": "debug"}},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		_ = w.Clock.Sleep(ctx, time.Hour)
+		w.approve(ctx, id, "alice", true)
+		asked := func(rel release.Release) *release.Approval {
+			prod, _ := rel.Environment("prod")
+			return prod.Approval
+		}
+		second := w.untilTrue(ctx, id, "asked again", func(rel release.Release) bool {
+			return rel.State == release.WaitingApproval && asked(rel).Asked.After(asked(first).Asked)
+		})
+		if asked(second).Fingerprint == asked(first).Fingerprint {
+			t.Error("the second question is about the same plan")
+		}
+		if asked(second).Approved {
+			t.Error("the second question is answered already")
+		}
+		if lease, held := leaseOf(w, ctx, "env/orders/prod"); held {
+			t.Errorf("the lease is held while a person looks: %+v", lease)
+		}
+		w.approve(ctx, id, "alice", true)
+	})
+	w.settle()
+	wantState(t, w.record(id), release.Succeeded)
+	f, err := w.Function(demo.Sites()[1], "orders-api")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := f.Latest.Environment["LOG_LEVEL"]; got != "debug" {
+		t.Errorf("LOG_LEVEL is %q, want debug as somebody set it", got)
+	}
+	w.sound()
+}

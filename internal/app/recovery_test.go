@@ -1,0 +1,203 @@
+package app_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/tagboat/tagboat/internal/demo"
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// moment is when an execution dies.
+type moment struct {
+	name string
+	// wait returns, in the clock, when it has come.
+	wait func(w *world, ctx context.Context, id string)
+	// dev tells whether dev keeps the release.
+	dev bool
+	// registry is the world's, if not the demo's.
+	registry func(t *testing.T) string
+}
+
+func moments() []moment {
+	return []moment{
+		{name: "in the middle of prod's canary", dev: true, wait: func(w *world, ctx context.Context, id string) { w.whenShifting(ctx, id) }},
+		{name: "while dev is updated", wait: func(w *world, ctx context.Context, id string) {
+			dev := demo.Sites()[0]
+			w.untilTrue(ctx, id, "an update", func(release.Release) bool {
+				f, _ := w.Function(dev, "orders-api")
+				return len(f.Latest.Layers) == 2
+			})
+		}},
+		{name: "while it waits for an approval", dev: true, registry: approving, wait: func(w *world, ctx context.Context, id string) {
+			w.until(ctx, id, release.WaitingApproval)
+		}},
+		{name: "before it changed anything", wait: func(w *world, ctx context.Context, id string) { w.until(ctx, id, release.Running) }},
+	}
+}
+
+func TestADeadExecutionIsTakenOver(t *testing.T) {
+	for _, m := range moments() {
+		for _, deaf := range []bool{false, true} {
+			how := "by its event"
+			if deaf {
+				how = "by the sweep, the event lost"
+			}
+			t.Run(m.name+", "+how, func(t *testing.T) {
+				t.Parallel()
+				o := worldOptions{}
+				if m.registry != nil {
+					o.registry = m.registry(t)
+				}
+				w := newWorld(t, o)
+				w.deaf = deaf
+				before := w.targets()
+				var id string
+				w.in(func(ctx context.Context) {
+					id = w.pushed(ctx, "v1.1.0", demo.Files(demo.Handler, "2.32.3"))
+					m.wait(w, ctx, id)
+					if err := w.Local.Engine.Stop(ctx, id, "Stopped", "by a test"); err != nil {
+						t.Fatal(err)
+					}
+				})
+				w.settle()
+				rel := w.record(id)
+				wantState(t, rel, release.FailedClean)
+				wantText(t, rel.Error, "execution ended without recording how")
+				wantText(t, rel.Remedy, "--retry")
+				if rel.Execution != id+"-r1" {
+					t.Errorf("execution is %q, want the first recovery", rel.Execution)
+				}
+				w.asRecorded(rel, before)
+				w.sound()
+				if dev, ok := rel.Environment("dev"); ok && (dev.State == release.EnvironmentDone) != m.dev {
+					t.Errorf("dev is %s", dev.State)
+				}
+				w.deaf = false
+				w.Local.Recovery() // a retry comes through
+				again := w.retried(m, id)
+				wantState(t, again, release.Succeeded)
+				w.sound()
+			})
+		}
+	}
+}
+
+// retried orders the next attempt and approves it if it asks.
+func (w *world) retried(m moment, id string) release.Release {
+	w.t.Helper()
+	if m.registry == nil {
+		return w.ordered(orderOf("v1.1.0", true, false))
+	}
+	var again string
+	w.in(func(ctx context.Context) {
+		answer, err := w.Local.Orders().Place(ctx, orderOf("v1.1.0", true, false))
+		if err != nil || len(answer.Releases) != 1 {
+			w.t.Fatal(answer, err)
+		}
+		again = answer.Releases[0]
+		w.until(ctx, again, release.WaitingApproval)
+		w.approve(ctx, again, "alice", true)
+	})
+	w.settle()
+	return w.record(again)
+}
+
+// TestARecoveryThatDiesIsFollowedByTheNext kills the first recoveries before and
+// after they took the release over.
+func TestARecoveryThatDiesIsFollowedByTheNext(t *testing.T) {
+	for _, f := range []fault{{before: final}, {after: final}} {
+		w := newWorld(t, worldOptions{})
+		before := w.targets()
+		deaths := 0
+		w.onTask = func(k task) fault {
+			if k.in.Do == "take_over" && deaths < 3 {
+				deaths++
+				return f
+			}
+			return fault{}
+		}
+		var id string
+		w.in(func(ctx context.Context) {
+			id = w.pushed(ctx, "v1.1.0", demo.Files(demo.Handler, "2.32.3"))
+			w.whenShifting(ctx, id)
+			if err := w.Local.Engine.Stop(ctx, id, "Stopped", "by a test"); err != nil {
+				t.Fatal(err)
+			}
+		})
+		w.settle()
+		rel := w.record(id)
+		wantState(t, rel, release.FailedClean)
+		if rel.Execution != id+"-r4" {
+			t.Errorf("execution is %q, want the fourth recovery", rel.Execution)
+		}
+		w.asRecorded(rel, before)
+		w.sound()
+	}
+}
+
+// TestARecoveryDoesNotTouchWhatOthersReleasedSince lets a newer release pass one
+// that waits for its approval and then dies.
+func TestARecoveryDoesNotTouchWhatOthersReleasedSince(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: approving(t)})
+	var older, newer string
+	w.in(func(ctx context.Context) {
+		older = w.pushed(ctx, "v1.1.0", demo.Files(code(1), "2.32.3"))
+		w.until(ctx, older, release.WaitingApproval)
+		newer = w.pushed(ctx, "v1.2.0", demo.Files(code(2), "2.32.3"))
+		w.until(ctx, newer, release.WaitingApproval)
+		if err := w.Local.Engine.Stop(ctx, older, "Stopped", "by a test"); err != nil {
+			t.Fatal(err)
+		}
+		w.until(ctx, older, release.FailedClean)
+		w.approve(ctx, newer, "alice", true)
+	})
+	w.settle()
+	wantState(t, w.record(newer), release.Succeeded)
+	for _, l := range w.live() {
+		if l.Version != "1.2.0" {
+			t.Errorf("%s in %s is recorded at %s, want 1.2.0", l.Name, l.Environment, l.Version)
+		}
+	}
+	w.sound()
+}
+
+// TestAProcessThatIsKilledGoesOn closes the engine at random moments and starts
+// another on the same stores.
+func TestAProcessThatIsKilledGoesOn(t *testing.T) {
+	for seed := range uint64(6) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			random := rand.New(rand.NewPCG(seed, 7))
+			w := newWorld(t, worldOptions{seed: seed})
+			before := w.targets()
+			var id string
+			w.in(func(ctx context.Context) { id = w.pushed(ctx, "v1.1.0", demo.Files(demo.Handler, "2.32.3")) })
+			for range 5 {
+				w.in(func(ctx context.Context) {
+					for range random.IntN(40) { // turns of the others, and then some time
+						_ = w.Clock.Sleep(ctx, 0)
+					}
+					_ = w.Clock.Sleep(ctx, time.Duration(random.IntN(300))*time.Second)
+				})
+				w.restart(seed + random.Uint64())
+				w.in(func(ctx context.Context) {
+					if _, err := w.Local.Engine.Resume(ctx); err != nil {
+						t.Fatal(err)
+					}
+				})
+			}
+			w.settle()
+			rel := w.record(id)
+			wantState(t, rel, release.Succeeded)
+			w.asRecorded(rel, before)
+			w.sound()
+			if n := len(w.Cloud.LayerVersions(demo.Tools, demo.Home, "orders-deps")); n != 1 {
+				t.Errorf("there are %d versions of the layer, want 1", n)
+			}
+		})
+	}
+}

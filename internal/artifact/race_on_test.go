@@ -1,0 +1,6 @@
+//go:build race
+
+package artifact_test
+
+// raceDetector tells whether the race detector is on: it multiplies memory.
+const raceDetector = true

@@ -1,0 +1,274 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tagboat/tagboat/internal/ledger"
+	"github.com/tagboat/tagboat/internal/release"
+	"github.com/tagboat/tagboat/internal/report"
+	"github.com/tagboat/tagboat/internal/server"
+)
+
+// asked are the things that a subcommand which only looks does with an answer.
+type asked struct {
+	remote *remote
+	asJSON bool
+}
+
+func (c *command) asked(cmd *cobra.Command) *asked {
+	a := &asked{remote: c.remote(cmd)}
+	cmd.Flags().BoolVar(&a.asJSON, "json", false, "print JSON")
+	return a
+}
+
+// ask gets a document and prints it: as it is, or as text.
+func (c *command) ask(cmd *cobra.Command, a *asked, query url.Values, path []string, text func(cl *client, document json.RawMessage) error) error {
+	cl, err := c.client(a.remote)
+	if err != nil {
+		return err
+	}
+	var document json.RawMessage
+	if err := cl.get(cmd.Context(), query, &document, path...); err != nil {
+		return err
+	}
+	if a.asJSON {
+		return c.printJSON(document)
+	}
+	return text(cl, document)
+}
+
+func read[T any](document json.RawMessage) (v T, err error) {
+	if err := json.Unmarshal(document, &v); err != nil {
+		return v, release.Errorf(release.Internal, "the server's answer cannot be read: %w", err).
+			WithRemedy("Use the command of the server's version.")
+	}
+	return v, nil
+}
+
+func (c *command) status() *cobra.Command {
+	var app, environment string
+	cmd := &cobra.Command{
+		Use: "status", Short: "Tell what is live where, since when and from which commit", Args: cobra.NoArgs,
+		Example: `  tagboat status
+  tagboat status --app orders --environment prod
+  tagboat status --json | jq -r '.[] | select(.kind == "function") | .name'`,
+	}
+	a := c.asked(cmd)
+	cmd.Flags().StringVar(&app, "app", "", "only this app")
+	cmd.Flags().StringVar(&environment, "environment", "", "only this environment")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return c.ask(cmd, a, values("app", app, "environment", environment), []string{"live"}, func(_ *client, document json.RawMessage) error {
+			live, err := read[[]ledger.Live](document)
+			if err != nil {
+				return err
+			}
+			return c.printLive(live)
+		})
+	}
+	return cmd
+}
+
+func (c *command) printLive(live []ledger.Live) error {
+	if len(live) == 0 {
+		_, err := fmt.Fprintln(c.Stdout, "Nothing was released there yet.")
+		return err
+	}
+	rows := [][]string{{"APP", "ENVIRONMENT", "ACCOUNT", "REGION", "NAME", "VERSION", "RUNS", "COMMIT", "SINCE"}}
+	for _, l := range live {
+		environment := l.Environment
+		if environment == release.ToolsEnvironment {
+			environment = "tools"
+		}
+		rows = append(rows, []string{
+			l.App, environment, l.Account, l.Region, l.Name, l.Version, short(l), fmt.Sprintf("%.7s", l.Commit), moment(l.Since),
+		})
+	}
+	return c.table(rows)
+}
+
+// short is what a target runs: a function's version, or name and version of a layer's ARN.
+func short(l ledger.Live) string {
+	if _, version, found := strings.Cut(l.Detail, ":layer:"); found {
+		return version
+	}
+	return l.Detail
+}
+
+func (c *command) releases() *cobra.Command {
+	var app string
+	var limit int
+	var plans bool
+	cmd := &cobra.Command{
+		Use: "releases", Short: "List releases, the newest first", Args: cobra.NoArgs,
+		Example: `  tagboat releases
+  tagboat releases --app orders --limit 5`,
+	}
+	a := c.asked(cmd)
+	cmd.Flags().StringVar(&app, "app", "", "only this app")
+	cmd.Flags().IntVar(&limit, "limit", 20, "at most this many")
+	cmd.Flags().BoolVar(&plans, "plans", false, "also those that were only planned")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		query := values("app", app, "limit", strconv.Itoa(limit))
+		if plans {
+			query.Set("dry_runs", "true")
+		}
+		return c.ask(cmd, a, query, []string{"releases"}, func(_ *client, document json.RawMessage) error {
+			rels, err := read[[]release.Release](document)
+			if err != nil {
+				return err
+			}
+			return c.printReleases(rels)
+		})
+	}
+	return cmd
+}
+
+func (c *command) printReleases(rels []release.Release) error {
+	if len(rels) == 0 {
+		_, err := fmt.Fprintln(c.Stdout, "There are no releases yet.")
+		return err
+	}
+	rows := [][]string{{"CREATED", "APP", "VERSION", "STATE", "BY", "TRIGGER", "ID"}}
+	for _, rel := range rels {
+		rows = append(rows, []string{
+			moment(rel.Created), rel.App, rel.Version, string(rel.State), rel.Request.Actor, rel.Request.Trigger, rel.ID,
+		})
+	}
+	return c.table(rows)
+}
+
+func (c *command) show() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "show ID", Short: "Show a release: every step, and why it failed", Args: cobra.ExactArgs(1),
+		Example: `  tagboat show orders-1-4-0-3f2a9c5d7e8b1a2c4d6f-1`,
+	}
+	a := c.asked(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return c.ask(cmd, a, nil, []string{"releases", args[0]}, func(cl *client, document json.RawMessage) error {
+			view, err := read[report.View](document)
+			if err != nil {
+				return err
+			}
+			return c.printView(cl, view)
+		})
+	}
+	return cmd
+}
+
+func (c *command) printView(cl *client, view report.View) error {
+	rows := [][]string{
+		{"release", view.ID},
+		{"app", fmt.Sprintf("%s %s, attempt %d", view.App, view.Version, view.Attempt)},
+		{"source", source(view.Source)},
+		{"asked", fmt.Sprintf("by %s (%s) at %s", name(view.Request.Actor), view.Request.Trigger, moment(view.Created))},
+	}
+	if !view.Ended.IsZero() {
+		rows = append(rows, []string{"ended", fmt.Sprintf("%s, after %s", moment(view.Ended), view.Ended.Sub(view.Created).Round(time.Second))})
+	}
+	if view.Plan != (release.Pointer{}) {
+		rows = append(rows, []string{"plan", cl.url(nil, "releases", view.ID, "plan")})
+	}
+	if err := c.table(rows); err != nil {
+		return err
+	}
+	var text strings.Builder
+	if err := report.Text(&text, view); err != nil {
+		return err
+	}
+	if strings.Contains(view.Error, "\n") { // the sentence has its first line
+		fmt.Fprintf(&text, "   %s\n", strings.ReplaceAll(view.Error, "\n", "\n   "))
+	}
+	_, err := fmt.Fprint(c.Stdout, readable(text.String()))
+	return err
+}
+
+func source(s release.Source) string {
+	if s.Commit == "" {
+		return s.String()
+	}
+	return fmt.Sprintf("%s at commit %s", s, s.Commit)
+}
+
+func name(actor string) string {
+	if actor == "" {
+		return "somebody"
+	}
+	return actor
+}
+
+// answer is the subcommand that approves or, else, rejects.
+func (c *command) answer(approve bool) *cobra.Command {
+	verb, means := "approve", "Approve a release that waits for it; its sender cannot"
+	if !approve {
+		verb, means = "reject", "Reject a release that waits for an approval"
+	}
+	var decision server.Decision
+	cmd := &cobra.Command{
+		Use: verb + " ID", Short: means, Args: cobra.ExactArgs(1),
+		Example: fmt.Sprintf("  tagboat releases\n  tagboat %s orders-1-4-0-3f2a9c5d7e8b1a2c4d6f-1 --by alice", verb),
+	}
+	a := c.asked(cmd)
+	c.byFlag(cmd, &decision.By)
+	if !approve {
+		cmd.Flags().StringVar(&decision.Reason, "reason", "", "why, for the server's log")
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if decision.By == "" {
+			return release.Errorf(release.Invalid, "--by is missing: nobody is named who answers").WithRemedy("Add --by and your name.")
+		}
+		cl, err := c.client(a.remote)
+		if err != nil {
+			return err
+		}
+		var document json.RawMessage
+		if err := cl.post(cmd.Context(), decision, &document, "releases", args[0], verb); err != nil {
+			return err
+		}
+		if a.asJSON {
+			return c.printJSON(document)
+		}
+		_, err = fmt.Fprintf(c.Stdout, "%s: %s by %s. Look at it with: tagboat show %s\n", readable(args[0]), past(approve), decision.By, readable(args[0]))
+		return err
+	}
+	return cmd
+}
+
+func past(approve bool) string {
+	if approve {
+		return "approved"
+	}
+	return "rejected"
+}
+
+// values are those of pairs that are not empty.
+func values(pairs ...string) url.Values {
+	query := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			query.Set(pairs[i], pairs[i+1])
+		}
+	}
+	return query
+}
+
+func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
+
+// table prints rows in columns.
+func (c *command) table(rows [][]string) error {
+	w := tabwriter.NewWriter(c.Stdout, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		for i, cell := range row {
+			row[i] = strings.NewReplacer("\n", " ", "\t", " ").Replace(readable(cell))
+		}
+		fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	return w.Flush()
+}

@@ -1,0 +1,321 @@
+package soak
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tagboat/tagboat/internal/ledger"
+	"github.com/tagboat/tagboat/internal/release"
+	"github.com/tagboat/tagboat/internal/sim"
+)
+
+// judgeDone looks at an environment at the moment in which a release is recorded
+// as done there: every target has to be what the release brings.
+func (w *world) judgeDone(rel release.Release, environment string) {
+	if w.lease("env/"+rel.App+"/"+environment).Holder.Release != rel.ID {
+		w.fail("release %s is done in %s without its lease", rel.ID, environment)
+	}
+	a, ok := w.app(rel.App)
+	wanted, known := w.intents[rel.App+" "+rel.Version]
+	if !ok || !known {
+		w.fail("release %s of %s %s was asked for by nobody", rel.ID, rel.App, rel.Version)
+		return
+	}
+	for _, site := range w.s.sites() {
+		if site.Environment != environment {
+			continue
+		}
+		for _, name := range a.functions() {
+			t := target{site.Account, site.Region, name}
+			since := w.writesBefore(t, rel.Created)
+			if slices.ContainsFunc(w.writes[t][since:], func(one write) bool { return one.by == "" }) {
+				continue // somebody else was there
+			}
+			if wrong := w.differsFrom(a, t, wanted); wrong != "" {
+				w.fail("release %s is recorded as done in %s, but %s in %s %s", rel.ID, environment, name, site, wrong)
+			}
+		}
+	}
+}
+
+func (w *world) app(name string) (appSpec, bool) {
+	i := slices.IndexFunc(w.s.apps, func(a appSpec) bool { return a.Name == name })
+	if i < 0 {
+		return appSpec{}, false
+	}
+	return w.s.apps[i], true
+}
+
+// differsFrom says what the callers of a function get that they should not.
+func (w *world) differsFrom(a appSpec, t target, wanted intent) string {
+	f, ok := w.cloud.Function(t.account, t.region, t.name)
+	if !ok {
+		return "is not there"
+	}
+	version := f.Latest
+	if name := a.alias(t.name); name != "" {
+		alias := f.Aliases[name]
+		if len(alias.Weights) > 0 {
+			return fmt.Sprintf("has weights %v", alias.Weights)
+		}
+		if version, ok = f.Version(alias.Version); !ok {
+			return fmt.Sprintf("has its alias at %q", alias.Version)
+		}
+	}
+	if source, _ := version.Code.ReadFile("app.py"); wanted.code != "" && !strings.Contains(string(source), wanted.code) {
+		return fmt.Sprintf("runs other code than %q in version %s", wanted.code, version.Version)
+	}
+	if a.variables && strings.HasSuffix(t.name, "-worker") && version.Environment["MODE"] != "new" {
+		return "lacks its variable"
+	}
+	return w.wrongLayers(a, t, version, wanted)
+}
+
+func (w *world) wrongLayers(a appSpec, t target, version sim.VersionState, wanted intent) string {
+	if wanted.deps == "" {
+		return ""
+	}
+	if len(version.Layers) != 1 {
+		return fmt.Sprintf("uses layers %v in version %s, want 1", version.Layers, version.Version)
+	}
+	for _, l := range w.cloud.LayerVersions(toolsAccount, t.region, a.Name+"-deps") {
+		if l.ARN != version.Layers[0] {
+			continue
+		}
+		content, err := l.Content.ReadFile("python/deps/version.txt")
+		if err != nil || string(content) != wanted.deps {
+			return fmt.Sprintf("uses layer %s with %q, want %q", l.ARN, content, wanted.deps)
+		}
+		return ""
+	}
+	return "uses a layer that is not there"
+}
+
+// judgeEnd looks at the world at the moment in which a release's end is recorded.
+func (w *world) judgeEnd(rel release.Release) {
+	if rel.State == release.Succeeded {
+		for _, p := range rel.Environments {
+			if p.State != release.EnvironmentDone {
+				w.fail("release %s succeeded, but is %s in %s", rel.ID, p.State, p.Name)
+			}
+		}
+		return
+	}
+	if rel.Error == "" {
+		w.fail("release %s ended as %s without a reason", rel.ID, rel.State)
+	}
+	if rel.State == release.FailedDirty && rel.Remedy == "" {
+		w.fail("release %s ended dirty without a remedy", rel.ID)
+	}
+	for _, p := range rel.Environments {
+		if p.State == release.EnvironmentOpen {
+			w.fail("release %s ended as %s with %s open", rel.ID, rel.State, p.Name)
+		}
+		if p.State != release.EnvironmentDone {
+			w.judgeRestored(rel, p)
+		}
+	}
+}
+
+// judgeRestored compares the functions that a release wrote in an environment
+// with what they were.
+func (w *world) judgeRestored(rel release.Release, p release.Progress) {
+	dirty := p.State == release.EnvironmentDirty
+	excused := w.undoBroken[rel.ID] > 0
+	for key, base := range w.baselines {
+		if key.release != rel.ID || w.environmentOf(key.account) != p.Name {
+			continue
+		}
+		if w.changedByOthers(key.target, base.writes, rel.ID) {
+			excused = true
+			continue
+		}
+		now := w.look(key.target)
+		excused = excused || now != base.found || w.settleFailures[key.account+key.region+key.name] > 0
+		if now != base.found && !dirty && rel.State != release.Refused {
+			w.fail("release %s ended as %s (%s in %s), but %s is not as it was: %s", rel.ID, rel.State, p.State, p.Name, key.name, difference(base.found, now))
+		}
+	}
+	if dirty && !excused {
+		w.fail("release %s ended dirty in %s, but all is as it was, and nothing broke in its rollback: %s", rel.ID, p.Name, rel.Remedy)
+	}
+}
+
+func difference(before, now fingerprint) string {
+	return fmt.Sprintf("was %+v, is %+v", before, now)
+}
+
+// judge looks at the world when everything has ended.
+func (w *world) judge() {
+	for _, id := range w.active() {
+		rel := w.records[id]
+		w.fail("release %s has not ended: %s since %s, execution %q", id, rel.State, rel.Updated.Sub(began), rel.Execution)
+	}
+	for _, name := range w.running() {
+		w.fail("execution %s has not ended", name)
+	}
+	dirty := w.judgeLeases()
+	w.judgeLive(dirty)
+	w.judgeEvents()
+	for _, a := range w.s.apps {
+		for _, region := range []string{home, europe} {
+			w.judgeLayers(a, region)
+		}
+	}
+	for _, bucket := range []string{stateBucket, europeBucket} {
+		for _, o := range w.cloud.Objects(bucket) {
+			w.searchSecrets("object "+o.Key, o.Body)
+		}
+		if n := w.cloud.PendingUploads(bucket); n > 0 {
+			w.fail("%d uploads of bucket %s are neither completed nor aborted", n, bucket)
+		}
+	}
+}
+
+// judgeLeases finds the dirty environments; nothing else may be held.
+func (w *world) judgeLeases() map[string]bool {
+	dirty := map[string]bool{}
+	items, err := w.table.Query(context.Background(), "lease", "", ledger.Page{})
+	if err != nil {
+		w.fail("leases: %v", err)
+	}
+	for _, item := range items {
+		lease := w.lease(item.Sort)
+		holder := w.records[lease.Holder.Release]
+		switch {
+		case lease.Dirty != "" && holder.State == release.FailedDirty:
+			dirty[lease.Name] = true
+		case lease.Holder != (ledger.Holder{}):
+			w.fail("lease %s is still held by %+v, which is %s (dirty %q)", lease.Name, lease.Holder, holder.State, lease.Dirty)
+		}
+		for _, waiter := range lease.Waiters {
+			w.fail("%s still waits for lease %s", waiter.Release, lease.Name)
+		}
+	}
+	return dirty
+}
+
+// judgeLive compares what the ledger says is live with what is.
+func (w *world) judgeLive(dirty map[string]bool) {
+	live, err := ledger.New(w.table, w.clock).Live(context.Background(), "", "")
+	if err != nil {
+		w.fail("live: %v", err)
+	}
+	for _, l := range live {
+		t := target{l.Account, l.Region, l.Name}
+		if l.Kind != ledger.LiveFunction || dirty["env/"+l.App+"/"+l.Environment] {
+			continue
+		}
+		after := w.writes[t][w.writesBefore(t, w.records[l.Release].Created):]
+		if slices.ContainsFunc(after, func(one write) bool { return one.by == "" }) {
+			continue
+		}
+		if a, _ := w.app(l.App); a.alias(l.Name) != "" {
+			if now := w.look(t); now.alias != l.Detail {
+				w.fail("%s of %s is recorded at version %q of release %s since %s, but is at %q", l.Name, l.Environment, l.Detail, l.Release, l.Since.Sub(began), now.alias)
+			}
+		}
+	}
+	for _, site := range w.s.sites() {
+		for _, a := range w.s.apps {
+			for _, name := range a.functions() {
+				f, _ := w.cloud.Function(site.Account, site.Region, name)
+				if weights := f.Aliases["live"].Weights; len(weights) > 0 && !dirty["env/"+a.Name+"/"+site.Environment] {
+					w.fail("%s in %s keeps weights %v", name, site, weights)
+				}
+			}
+		}
+	}
+}
+
+// judgeLayers looks for content that was published twice, and at the grants.
+func (w *world) judgeLayers(a appSpec, region string) {
+	contents := map[string]string{}
+	for _, v := range w.cloud.LayerVersions(toolsAccount, region, a.Name+"-deps") {
+		files, err := v.Content.Files()
+		content := fmt.Sprintf("%q", files)
+		if err != nil {
+			w.fail("layer %s: %v", v.ARN, err)
+		}
+		if other := contents[content]; other != "" {
+			w.fail("layer %s has the content %s of %s", v.ARN, content, other)
+		}
+		contents[content] = v.ARN
+		allowed := w.allowedGrants(region)
+		for _, g := range v.Grants {
+			if !allowed[g.Principal+g.OrganizationID] {
+				w.fail("layer %s is granted to %+v", v.ARN, g)
+			}
+		}
+		if len(v.Grants) != len(allowed) && w.isUsed(v.ARN, region) {
+			w.fail("layer %s is in use with grants %+v, want %v", v.ARN, v.Grants, allowed)
+		}
+	}
+}
+
+// allowedGrants are the principals that may use an app's layers in a region.
+func (w *world) allowedGrants(region string) map[string]bool {
+	allowed := map[string]bool{"*" + organization: true, partnerAccount: true}
+	for _, env := range w.s.environments {
+		if slices.Contains(env.Regions, region) {
+			allowed[env.Account] = true
+		}
+	}
+	return allowed
+}
+
+func (w *world) isUsed(arn, region string) bool {
+	for _, site := range w.s.sites() {
+		for _, a := range w.s.apps {
+			for _, name := range a.functions() {
+				f, _ := w.cloud.Function(site.Account, region, name)
+				if slices.Contains(f.Latest.Layers, arn) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// judgeEvents checks that each event led to one release or one reasoned answer.
+func (w *world) judgeEvents() {
+	for _, e := range w.events {
+		if len(e.answers) == 0 {
+			w.fail("event %s got no answer", e.what)
+			continue
+		}
+		for _, answer := range e.answers {
+			w.judgeAnswer(e, answer)
+		}
+	}
+	first := map[string]string{}
+	for id, rel := range w.records {
+		key := rel.App + " " + rel.Source.String() + fmt.Sprint(rel.Attempt)
+		if other := first[key]; other != "" {
+			w.fail("releases %s and %s are of the same source and attempt", id, other)
+		}
+		first[key] = id
+	}
+}
+
+func (w *world) judgeAnswer(e *event, answer release.Answer) {
+	if answer.Reason == "" || answer.Code == "" {
+		w.fail("event %s: answer without a reason: %+v", e.what, answer)
+	}
+	switch answer.Status {
+	case release.AnswerStarted, release.AnswerDuplicate:
+		if len(answer.Releases) != 1 {
+			w.fail("event %s: the answer names %v, want one release", e.what, answer.Releases)
+		}
+		for _, id := range answer.Releases {
+			if _, ok := w.records[id]; !ok {
+				w.fail("event %s was answered with release %s, of which there is no record", e.what, id)
+			}
+		}
+	case release.AnswerBusy:
+		w.fail("event %s was recorded with the answer %+v", e.what, answer)
+	}
+}

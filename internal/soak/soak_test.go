@@ -1,0 +1,183 @@
+package soak
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tagboat/tagboat/internal/asl"
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+var (
+	seeds   = flag.Uint64("seeds", 300, "how many seeds to run")
+	first   = flag.Uint64("first", 1, "the first seed")
+	oneSeed = flag.Uint64("seed", 0, "run this seed alone and print its transcript")
+	grep    = flag.String("grep", "", "print only lines of the transcript that contain this")
+)
+
+// patience is how long everything may take to end once nothing breaks any more:
+// the two days that a lease is waited for, the week for an approval aside.
+const patience = 60 * time.Hour
+
+// run simulates a scenario from its first event to its judgement.
+func run(s scenario, machine *asl.Machine) *world {
+	w := newWorld(s, machine)
+	w.clock.Run(func() {
+		if err := w.build(context.Background()); err != nil {
+			w.fail("the world cannot be built: %v", err)
+			return
+		}
+		w.schedule()
+		w.accidents()
+		_ = w.clock.Sleep(context.Background(), s.busy) // cannot fail
+		w.calm = true
+		w.log.add("world", "nothing breaks any more")
+		w.settle()
+		w.redeliver()
+		w.settle()
+		w.over = true
+		w.judge()
+		w.engine.Close()
+	})
+	return w
+}
+
+// settle waits until everything has ended.
+func (w *world) settle() {
+	for until := w.clock.Now().Add(patience); w.clock.Now().Before(until); {
+		_ = w.clock.Sleep(context.Background(), 7*time.Minute) // cannot fail
+		if w.process.Err() == nil && w.sending == 0 && len(w.active()) == 0 && len(w.running()) == 0 && len(w.living) == 0 && !w.owed() {
+			return
+		}
+	}
+}
+
+// owed tells whether a lease is held by a release that has ended clean: the next
+// sweep hands it on.
+func (w *world) owed() bool {
+	for _, a := range w.s.apps {
+		for _, env := range w.s.environments {
+			if l := w.lease("env/" + a.Name + "/" + env.Name); l.Holder.Release != "" && l.Dirty == "" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// tallies add up over many runs.
+type tallies struct {
+	mu                                  sync.Mutex
+	runs, releases, calls, faults, kept int
+	virtual                             time.Duration
+	ends                                map[release.State]int
+	edges                               map[asl.Edge]int
+	failed                              []uint64
+}
+
+func (t *tallies) add(w *world) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.runs++
+	t.releases += len(w.records)
+	t.calls += w.calls
+	t.faults += w.faults
+	t.virtual += w.clock.Now().Sub(began)
+	for state, n := range w.ends {
+		t.ends[state] += n
+	}
+	for edge, n := range w.edges {
+		t.edges[edge] += n
+	}
+	if len(w.violations) > 0 {
+		t.failed = append(t.failed, w.s.seed)
+	}
+}
+
+// TestSoak runs many seeds side by side.
+func TestSoak(t *testing.T) {
+	machine, err := loadMachine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *oneSeed != 0 {
+		showSeed(t, run(newScenario(*oneSeed), machine))
+		return
+	}
+	began := time.Now()
+	sum := &tallies{ends: map[release.State]int{}, edges: map[asl.Edge]int{}}
+	next := make(chan uint64)
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for seed := range next {
+				w := run(newScenario(seed), machine)
+				sum.add(w)
+				if len(w.violations) > 0 {
+					t.Errorf("%s\n  %s", w.s, strings.Join(w.violations, "\n  "))
+				}
+			}
+		})
+	}
+	for seed := *first; seed < *first+*seeds; seed++ {
+		next <- seed
+	}
+	close(next)
+	workers.Wait()
+	sum.print(t, machine, time.Since(began))
+}
+
+func (t *tallies) print(test *testing.T, machine *asl.Machine, took time.Duration) {
+	perMinute := func(n int) int { return int(float64(n) / took.Minutes()) }
+	test.Logf("%d seeds in %s (%d a minute): %d releases (%d a minute), %d calls to AWS, %d faults, %s of virtual time",
+		t.runs, took.Round(time.Millisecond), perMinute(t.runs), t.releases, perMinute(t.releases), t.calls, t.faults, t.virtual.Round(time.Hour))
+	for _, state := range slices.Sorted(maps.Keys(t.ends)) {
+		test.Logf("  %-14s %d", state, t.ends[state])
+	}
+	all := machine.Edges()
+	var missing []string
+	for _, edge := range all {
+		if t.edges[edge] == 0 {
+			missing = append(missing, edge.String())
+		}
+	}
+	test.Logf("  %d of %d edges of the state machine taken", len(all)-len(missing), len(all))
+	if len(missing) > 0 {
+		test.Logf("  not taken: %s", strings.Join(missing, "; "))
+	}
+	if len(t.failed) > 0 {
+		slices.Sort(t.failed)
+		test.Logf("  failing seeds: %v", t.failed)
+	}
+}
+
+func showSeed(t *testing.T, w *world) {
+	fmt.Println(w.s)
+	fmt.Println(w.log.tail(0, func(line string) bool { return strings.Contains(line, *grep) }))
+	fmt.Printf("ends %v\n", w.ends)
+	for _, v := range w.violations {
+		t.Errorf("seed %d: %s", w.s.seed, v)
+	}
+}
+
+// TestOneSeedIsOneHistory runs a few seeds twice.
+func TestOneSeedIsOneHistory(t *testing.T) {
+	machine, err := loadMachine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for seed := uint64(1); seed <= 8; seed++ {
+		one, other := run(newScenario(seed), machine), run(newScenario(seed), machine)
+		if one.log.digest() != other.log.digest() {
+			t.Errorf("seed %d: two runs have two histories", seed)
+		}
+	}
+}

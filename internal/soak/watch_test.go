@@ -1,0 +1,306 @@
+package soak
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tagboat/tagboat/internal/ledger"
+	"github.com/tagboat/tagboat/internal/release"
+	"github.com/tagboat/tagboat/internal/sim"
+)
+
+// watch is what is seen while the world runs.
+type watch struct {
+	violations []string
+	records    map[string]release.Release
+	baselines  map[touched]baseline
+	writes     map[target][]write
+	versions   map[string]int    // by app, how many there are
+	intents    map[string]intent // by app and version
+	broken     map[string]int    // faults by release
+	undoBroken map[string]int    // of them, in what rolls back
+	events     []*event
+	sending    int // events that have no answer yet
+	ends       map[release.State]int
+}
+
+func newWatch() watch {
+	return watch{
+		records: map[string]release.Release{}, baselines: map[touched]baseline{}, writes: map[target][]write{},
+		versions: map[string]int{}, intents: map[string]intent{}, broken: map[string]int{}, undoBroken: map[string]int{}, ends: map[release.State]int{},
+	}
+}
+
+// target is a function of an account and region.
+type target struct{ account, region, name string }
+
+func (t target) app() string { return t.name[:strings.LastIndex(t.name, "-")] }
+
+// touched is a function that a release has written.
+type touched struct {
+	release string
+	target
+}
+
+// write is a write to a function; by is the release, empty for somebody else.
+type write struct {
+	by string
+	at time.Time
+}
+
+// baseline is a function right before a release first wrote it.
+type baseline struct {
+	found  fingerprint
+	writes int // of the function so far
+}
+
+// intent is what a version of an app is meant to bring; what is empty is left as it is.
+type intent struct{ code, deps string }
+
+// fingerprint is what a function is to those who use it.
+type fingerprint struct {
+	code, layers, handler, runtime, variables, failed string
+	alias, weights                                    string
+}
+
+// look takes the fingerprint of a function.
+func (w *world) look(t target) fingerprint {
+	f, ok := w.cloud.Function(t.account, t.region, t.name)
+	if !ok {
+		return fingerprint{}
+	}
+	print := fingerprint{
+		code: f.Latest.CodeSha256, layers: strings.Join(f.Latest.Layers, " "), variables: fmt.Sprint(f.Latest.Environment),
+		handler: *f.Latest.Configuration.Handler, runtime: string(f.Latest.Configuration.Runtime),
+	}
+	if f.Latest.Configuration.LastUpdateStatus == "Failed" {
+		print.failed = "its last update failed"
+	}
+	if alias, ok := f.Aliases["live"]; ok {
+		print.alias, print.weights = alias.Version, fmt.Sprint(alias.Weights)
+	}
+	return print
+}
+
+// broke counts a fault that a caller suffers.
+func (w *world) broke(c *caller) {
+	w.broken[c.in.Release]++
+	if c.what == "RollBack" || c.in.Do == "take_over" || c.in.Do == "fail" {
+		w.undoBroken[c.in.Release]++
+	}
+}
+
+func isWrite(call sim.Call) bool {
+	if call.Service != "lambda" || call.Action == "Invoke" {
+		return false
+	}
+	return !strings.HasPrefix(call.Action, "Get") && !strings.HasPrefix(call.Action, "List")
+}
+
+// functionOf is the function that a call is about.
+func functionOf(call sim.Call) (target, bool) {
+	parts := strings.Split(call.Resource, ":")
+	if len(parts) < 7 || parts[5] != "function" {
+		return target{}, false
+	}
+	return target{parts[4], parts[3], parts[6]}, true
+}
+
+// watchOthers notes what somebody else writes.
+func (w *world) watchOthers(call sim.Call) {
+	if t, ok := functionOf(call); ok && isWrite(call) {
+		w.log.add("somebody else", "%s %s", call.Action, call.Resource)
+		w.writes[t] = append(w.writes[t], write{"", w.clock.Now()})
+	}
+}
+
+// watchBegin judges a write when it is made: right after its guard.
+func (w *world) watchBegin(c *caller, call sim.Call) {
+	if !isWrite(call) {
+		return
+	}
+	rel := w.records[c.in.Release]
+	w.log.add(c.String(), "%s %s for %s", call.Action, call.Resource, rel.ID)
+	if w.over {
+		w.fail("%s calls %s %s after everything has ended", c, call.Action, call.Resource)
+	}
+	if rel.State.Ended() || rel.ID == "" {
+		w.fail("%s calls %s %s for release %q, which is %s", c, call.Action, call.Resource, rel.ID, rel.State)
+	}
+	if rel.Execution != c.in.Execution {
+		w.fail("%s calls %s %s for execution %q, but %q acts for the release", c, call.Action, call.Resource, c.in.Execution, rel.Execution)
+	}
+	name, ok := w.leaseOf(call)
+	if !ok {
+		return
+	}
+	lease := w.lease(name)
+	if lease.Holder.Release != c.in.Release || !w.clock.Now().Before(lease.Expires) {
+		w.fail("%s calls %s %s without the lease %s: held by %+v until %s", c, call.Action, call.Resource, name, lease.Holder, lease.Expires.Format(time.TimeOnly))
+	}
+}
+
+// leaseOf is the lease that a write needs.
+func (w *world) leaseOf(call sim.Call) (string, bool) {
+	if t, ok := functionOf(call); ok {
+		return "env/" + t.app() + "/" + w.environmentOf(t.account), true
+	}
+	if call.Action != "PublishLayerVersion" {
+		return "", false
+	}
+	return "layer/" + call.Resource[strings.LastIndex(call.Resource, ":")+1:] + "/" + call.Region, true
+}
+
+func (w *world) environmentOf(account string) string {
+	for _, env := range w.s.environments {
+		if env.Account == account {
+			return env.Name
+		}
+	}
+	return ""
+}
+
+// lease reads a lease as it is stored.
+func (w *world) lease(name string) ledger.Lease {
+	var lease ledger.Lease
+	item, err := w.table.Get(context.Background(), ledger.Key{Partition: "lease", Sort: name})
+	if err == nil {
+		err = json.Unmarshal(item.Body, &lease)
+	}
+	if err != nil && release.KindOf(err) != release.NotFound {
+		w.fail("lease %s cannot be read: %v", name, err)
+	}
+	return lease
+}
+
+// watchPerform notes a write at the moment it takes effect.
+func (w *world) watchPerform(c *caller, call sim.Call) {
+	t, ok := functionOf(call)
+	if !ok || !isWrite(call) {
+		return
+	}
+	name, _ := w.leaseOf(call)
+	if holder := w.lease(name).Holder.Release; holder != c.in.Release {
+		w.log.add(c.String(), "LATE: %s reaches %s when its lease is held by %q", call.Action, call.Resource, holder)
+	}
+	key := touched{c.in.Release, t}
+	if _, known := w.baselines[key]; !known {
+		w.baselines[key] = baseline{w.look(t), len(w.writes[t])}
+	}
+	w.writes[t] = append(w.writes[t], write{c.in.Release, w.clock.Now()})
+}
+
+// changedByOthers tells whether somebody else than a release wrote a function
+// since its n-th write.
+func (w *world) changedByOthers(t target, n int, id string) bool {
+	return slices.ContainsFunc(w.writes[t][n:], func(one write) bool { return one.by != id })
+}
+
+// writesBefore counts the writes of a function until a time.
+func (w *world) writesBefore(t target, at time.Time) int {
+	n := 0
+	for n < len(w.writes[t]) && w.writes[t][n].at.Before(at) {
+		n++
+	}
+	return n
+}
+
+// watchPut looks at what is written to the table.
+func (w *world) watchPut(c *caller, item ledger.Item) {
+	w.searchSecrets("the document "+item.Key.String(), item.Body)
+	if !strings.HasPrefix(item.Partition, "release/") || item.Sort != "record" {
+		return
+	}
+	var rel release.Release
+	if err := json.Unmarshal(item.Body, &rel); err != nil {
+		w.fail("record %s: %v", item.Key, err)
+		return
+	}
+	before := w.records[rel.ID]
+	w.records[rel.ID] = rel
+	if before.State.Ended() && before.ID != "" {
+		if !reflect.DeepEqual(before, rel) {
+			w.fail("the record of release %s changed after its end: %+v → %+v", rel.ID, before, rel)
+		}
+		return
+	}
+	w.log.add(c.String(), "record %s: %s by %s %s", rel.ID, rel.State, rel.Execution, progressOf(rel))
+	for i, progress := range rel.Environments {
+		was := release.EnvironmentPending
+		if i < len(before.Environments) {
+			was = before.Environments[i].State
+		}
+		if progress.State == release.EnvironmentDone && was != release.EnvironmentDone {
+			w.judgeDone(rel, progress.Name)
+		}
+	}
+	if rel.State.Ended() {
+		w.ends[rel.State]++
+		w.judgeEnd(rel)
+	}
+}
+
+func progressOf(rel release.Release) string {
+	var parts []string
+	for _, p := range rel.Environments {
+		parts = append(parts, p.Name+"="+string(p.State))
+	}
+	if rel.Error != "" {
+		parts = append(parts, "error: "+rel.Error)
+	}
+	return strings.Join(parts, " ")
+}
+
+// watchRequest looks at what is sent to GitHub.
+func (w *world) watchRequest(c *caller, req *http.Request) {
+	if req.Body == nil || req.Method == http.MethodGet {
+		return
+	}
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		w.fail("%s: the body of %s cannot be read: %v", c, req.URL.Path, err)
+	}
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	w.searchSecrets("the request to "+req.URL.Path, body)
+	if rel := w.records[c.in.Release]; rel.State.Ended() && c.in.Do != "end" && rel.Execution != c.in.Execution {
+		w.fail("%s tells GitHub about %s after its end (%s)", c, rel.ID, body)
+	}
+}
+
+// searchSecrets looks for what must be nowhere.
+func (w *world) searchSecrets(where string, text []byte) {
+	for _, secret := range planted {
+		if bytes.Contains(text, []byte(secret)) {
+			w.fail("%s contains the secret %q: %.400s", where, secret, text)
+		}
+	}
+}
+
+// running are the names of the executions that have not ended.
+func (w *world) running() []string {
+	names, err := w.store.Unfinished(context.Background())
+	if err != nil {
+		w.fail("unfinished executions: %v", err)
+	}
+	return names
+}
+
+// active are the ids of the releases that have not ended.
+func (w *world) active() []string {
+	var ids []string
+	for _, id := range slices.Sorted(maps.Keys(w.records)) {
+		if !w.records[id].State.Ended() {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
