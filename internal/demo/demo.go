@@ -223,7 +223,7 @@ func printLive(out io.Writer, live []ledger.Live) error {
 	fmt.Fprintln(table, "APP\tENVIRONMENT\tACCOUNT\tREGION\tNAME\tVERSION\tRUNS\tCOMMIT\tSINCE")
 	for _, l := range live {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.7s\t%s\n", l.App, l.Environment, l.Account, l.Region,
-			l.Name, l.Version, l.Detail, l.Commit, l.Since.Format(time.DateTime))
+			l.Name, l.Version, report.ShortLayer(l.Detail), l.Commit, l.Since.Format(time.DateTime))
 	}
 	return table.Flush()
 }

@@ -36,7 +36,7 @@ func (l *Layers) share(ctx context.Context, w *release.Work) (time.Duration, err
 	case err != nil:
 		return 0, err
 	}
-	w.Result.LayerVersion, w.Result.After = arn, "shared"
+	w.Result.LayerVersion = arn
 	return 0, nil
 }
 

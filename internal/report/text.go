@@ -17,7 +17,7 @@ func Text(out io.Writer, v View) error {
 		if where == "" {
 			where = "tools"
 		}
-		fmt.Fprintf(table, "   %s\t%s\t%s\t%s\t%s\t%s → %s\n", mark(step.State), where, step.Region, step.Kind, step.Target, step.Before, step.After)
+		fmt.Fprintf(table, "   %s\t%s\t%s\t%s\t%s\t%s → %s\n", mark(step.State), where, step.Region, step.Kind, step.Target, step.Before, ShortLayer(step.After))
 		if step.Error != "" {
 			fmt.Fprintf(table, "     \t\t\t\t\t%s\n", firstLine(step.Error))
 		}
@@ -47,4 +47,13 @@ func mark(state release.StepState) string {
 		return ">"
 	}
 	return "."
+}
+
+// ShortLayer is name:version of a layer version's ARN; any other text stays as it is.
+func ShortLayer(text string) string {
+	parts := strings.Split(text, ":")
+	if len(parts) != 8 || parts[0] != "arn" || parts[5] != "layer" {
+		return text
+	}
+	return parts[6] + ":" + parts[7]
 }
