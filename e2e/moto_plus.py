@@ -4,6 +4,7 @@
 Each patch says what AWS documents. The environment:
   MOTO_LAMBDA_FORWARD  http://HOST:PORT that answers the Invoke call of functions with a provided runtime
   MOTO_ORG             {"<account>": "<organisation id>"}
+  MOTO_DELIVERIES      how often EventBridge delivers each event to a function; 1 if it is not set
   MOTO_IAM_LOG         a file that gets every decision of IAM (moto_iam.py)
 """
 import copy
@@ -285,6 +286,9 @@ def add_statement(self, raw, qualifier=None):
 
 # ---- EventBridge. ----
 
+# Events are delivered at least once (EventBridge user guide); MOTO_DELIVERIES says how often.
+DELIVERIES = int(os.environ.get("MOTO_DELIVERIES", "1"))
+
 _send_to_targets = events_models.Rule.send_to_targets
 
 
@@ -302,7 +306,8 @@ def send_to_targets(self, original_event, transform_input=True):
         if not may_invoke(function, self.arn, target["Arn"]):
             print("rule", self.arn, "may not invoke", target["Arn"], file=sys.stderr)
             continue
-        threading.Thread(target=invoke_later, args=(function, json.dumps(original_event).encode()), daemon=True).start()
+        for _ in range(DELIVERIES):
+            threading.Thread(target=invoke_later, args=(function, json.dumps(original_event).encode()), daemon=True).start()
 
 
 def may_invoke(function, rule, target):

@@ -1,5 +1,6 @@
 """The processes of a test run: they are started on free ports and ended with it."""
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,18 +19,20 @@ class Processes:
     def __init__(self, logs):
         self.logs = logs
         self.running = []
-        os.makedirs(logs, exist_ok=True)
+        shutil.rmtree(logs, ignore_errors=True)
+        os.makedirs(logs)
 
     def start(self, name, command, environment=None, address=False):
         """Starts a command. With address, its first line of output is waited for and returned."""
-        log = open(os.path.join(self.logs, name + ".log"), "ab")
-        process = subprocess.Popen(command, env=environment, stderr=log, stdout=subprocess.PIPE if address else log, cwd=ROOT)
+        path = os.path.join(self.logs, name + ".log")
+        with open(path, "ab") as log:
+            process = subprocess.Popen(command, env=environment, stderr=log, stdout=subprocess.PIPE if address else log, cwd=ROOT)
         self.running.append(process)
         if not address:
             return process
         line = process.stdout.readline().decode().strip()
         if not line:
-            raise RuntimeError(f"{name} did not start; see {log.name}")
+            raise RuntimeError(f"{name} did not start; see {path}")
         return line
 
     def close(self):
@@ -41,6 +44,8 @@ class Processes:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            if process.stdout:
+                process.stdout.close()
         self.running = []
 
 

@@ -1,31 +1,49 @@
 #!/usr/bin/env python3
-"""Makes sure that the Python tools of the tests are there: the emulator, the AWS CLI, cfn-lint.
+"""Provides the Python tools of the tests: what requirements.txt names.
 
-Where one of them cannot be imported, pip installs what requirements.txt names into .build/venv, whose
-programs the Makefile puts first on the PATH.
+Where they are installed already, nothing is done. Else they are installed into .build/venv, which the Makefile puts
+first on the PATH.
 """
-import importlib.util
-import pathlib
+import importlib.metadata
+import os
+import shutil
 import subprocess
 import sys
-import venv
 
-HERE = pathlib.Path(__file__).resolve().parent
-VENV = HERE.parent / ".build" / "venv"
-MODULES = ["moto", "boto3", "samtranslator", "cfnlint", "awscli", "flask", "yaml"]
+HERE = os.path.dirname(os.path.abspath(__file__))
+VENV = os.path.join(os.path.dirname(HERE), ".build", "venv")
+REQUIREMENTS = os.path.join(HERE, "requirements.txt")
+MOTO = "5.2.1"
+DISTRIBUTIONS = ("boto3", "awscli", "cfn-lint", "aws-sam-translator", "flask", "antlr4-python3-runtime")
+COMMANDS = ("aws", "cfn-lint", "moto_server")
 
 
-def main() -> int:
-    missing = [name for name in MODULES if importlib.util.find_spec(name) is None]
-    if not missing:
-        return 0
-    if not (VENV / "installed").exists():
-        print(f"installing {', '.join(missing)} into {VENV}", file=sys.stderr)
-        venv.create(VENV, with_pip=True, clear=True)
-        subprocess.run([VENV / "bin" / "pip", "install", "--quiet", "-r", HERE / "requirements.txt"], check=True)
-        (VENV / "installed").touch()
-    return 0
+def missing():
+    """What of the tools this interpreter does not have."""
+    wanting = [command for command in COMMANDS if shutil.which(command) is None]
+    for name in DISTRIBUTIONS:
+        try:
+            importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            wanting.append(name)
+    try:
+        version = importlib.metadata.version("moto")
+    except importlib.metadata.PackageNotFoundError:
+        version = "none"
+    if version != MOTO:
+        wanting.append(f"moto {MOTO} (found: {version})")
+    return wanting
+
+
+def main():
+    if not missing():
+        return
+    print("installing into .build/venv:", ", ".join(missing()))
+    if not os.path.exists(os.path.join(VENV, "bin", "python3")):
+        subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
+    subprocess.run([os.path.join(VENV, "bin", "python3"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+                    "-r", REQUIREMENTS], check=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -3,8 +3,10 @@ functions in them, and a GitHub."""
 import io
 import json
 import os
+import shutil
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.request
 import zipfile
@@ -54,12 +56,14 @@ class Emulator:
         wait_for(self.url + "/moto-api/data.json")
         self.credentials = {}
         self.clients = {}
+        self.lock = threading.RLock()
 
     def client(self, service, account=TOOLS, region=HOME):
         key = (service, account, region)
-        if key not in self.clients:
-            self.clients[key] = self.client_with(self.admin(account), service, region)
-        return self.clients[key]
+        with self.lock:
+            if key not in self.clients:
+                self.clients[key] = self.client_with(self.admin(account), service, region)
+            return self.clients[key]
 
     def client_with(self, credentials, service, region=HOME):
         return boto3.client(service, region_name=region, endpoint_url=self.url,
@@ -138,22 +142,24 @@ class GitHub:
 class World:
     """Everything, ready for releases."""
 
-    def __init__(self, environments=None, apps=None):
+    def __init__(self, name, apps, environments=()):
+        """The name is that of the logs' folder; apps are those that the registry knows; environments are added to those of TARGETS."""
         build()
+        self.apps, self.more_environments = apps, environments
         self.folder = tempfile.mkdtemp(prefix="tagboat-e2e-")
-        self.processes = Processes(os.path.join(BUILD, "logs"))
+        self.processes = Processes(os.path.join(BUILD, "logs", name))
         try:
-            self.start(environments, apps)
+            self.start()
         except BaseException:
             self.close()
             raise
 
-    def start(self, environments, apps):
+    def start(self):
         self.iam_log = os.path.join(self.folder, "iam.jsonl")
         self.hosted = os.path.join(self.folder, "functions.json")
         host = self.processes.start("lambdahost", [binary("lambdahost"), "-config", self.hosted, "-logs", self.processes.logs], address=True)
         self.aws = Emulator(self.processes, environment={
-            "MOTO_LAMBDA_FORWARD": "http://" + host, "MOTO_IAM_LOG": self.iam_log,
+            "MOTO_LAMBDA_FORWARD": "http://" + host, "MOTO_IAM_LOG": self.iam_log, "MOTO_DELIVERIES": "2",
             "MOTO_ORG": json.dumps({account: ORGANIZATION for account in (TOOLS, *TARGETS.values())}),
         })
         self.github = GitHub(self.processes)
@@ -162,11 +168,12 @@ class World:
         self.deploy_tools()
         self.deploy_targets()
         self.host_functions()
-        self.put_registry(environments, apps)
+        self.put_registry()
         self.aws.enforce_iam()
 
     def close(self):
         self.processes.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     # ---- Deployed from the templates. ----
 
@@ -196,12 +203,13 @@ class World:
         for environment, account in TARGETS.items():
             self.stack("iam/target-account.yaml", "tagboat-target", account, HOME, {
                 "ToolsAccount": TOOLS, "ToolsStack": STACK, "ExternalId": "tagboat-" + environment,
-                "RoleName": ROLE, "FunctionNames": "orders-*",
+                "RoleName": ROLE, "FunctionNames": ",".join(app.name + "-*" for app in self.apps),
             })
         self.monitoring = {region: self.publish_monitoring(region) for region in (HOME, EUROPE)}
         for _, account, region in SITES:
-            self.create_function("orders-api", account, region)
-            self.create_function("billing-api", account, region)
+            for app in self.apps:
+                self.create_function(app.function, account, region)
+            self.create_function("foreign-api", account, region)
 
     def publish_monitoring(self, region):
         """A layer of somebody else, that everybody may use: functions have it besides Tagboat's."""
@@ -218,10 +226,11 @@ class World:
             trust = {"Version": "2012-10-17", "Statement": [
                 {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
             iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+        variables = {"LOG_LEVEL": "info", **({"ONLY_IN_DEV": "yes"} if account == DEV else {})}
         functions.create_function(
             FunctionName=name, Runtime="python3.13", Handler="app.handler", Role=f"arn:aws:iam::{account}:role/{name}", Timeout=10,
             Code={"ZipFile": archive({"app.py": code})}, Layers=[self.monitoring[region]],
-            Environment={"Variables": {"LOG_LEVEL": "info"}})
+            Environment={"Variables": variables})
         version = functions.publish_version(FunctionName=name)["Version"]
         functions.create_alias(FunctionName=name, Name="live", FunctionVersion=version)
 
@@ -245,60 +254,75 @@ class World:
 
     # ---- Configured by the platform team. ----
 
-    def registry(self, environments=None, apps=None):
+    def registry(self):
         regions = {}
-        for environment, account, region in SITES:
+        for environment, _, region in SITES:
             regions.setdefault(environment, []).append(region)
+        environments = [{"name": name, "account": account, "regions": regions[name], "role": ROLE, "external_id": "tagboat-" + name}
+                        for name, account in TARGETS.items()]
         return {
             "organization": ORGANIZATION,
             "tools": {"account": TOOLS, "regions": [HOME, EUROPE], "buckets": {EUROPE: self.staging_bucket}},
-            "environments": [
-                dict({"name": name, "account": TARGETS[name], "regions": regions[name], "role": ROLE, "external_id": "tagboat-" + name},
-                     **(environments or {}).get(name, {}))
-                for name in TARGETS],
-            "apps": apps or [app()],
+            "environments": environments + list(self.more_environments),
+            "apps": [app.registered() for app in self.apps],
         }
 
-    def put_registry(self, environments=None, apps=None):
-        text = json.dumps(self.registry(environments, apps), indent=1)  # JSON is YAML
-        self.aws.client("s3").put_object(Bucket=self.state_bucket, Key="config/registry.yaml", Body=text.encode())
-        self.aws.client("s3").put_object(Bucket=self.state_bucket, Key="manifests/orders.yaml", Body=manifest().encode())
+    def put_registry(self):
+        s3 = self.aws.client("s3")
+        s3.put_object(Bucket=self.state_bucket, Key="config/registry.yaml", Body=json.dumps(self.registry(), indent=1).encode())
+        for app in self.apps:
+            s3.put_object(Bucket=self.state_bucket, Key=f"manifests/{app.name}.yaml", Body=app.manifest(code=False).encode())
 
 
-def app(**changes):
-    return dict({
-        "name": "orders", "repository": {"id": REPOSITORY_ID, "name": REPOSITORY}, "tags": "v{version}", "branches": ["main"],
-        "environments": list(TARGETS), "resources": ["orders-*"], "drop_manifest": "manifests/orders.yaml",
-        "sharing": {"accounts": [PARTNER], "organization": True},
-    }, **changes)
+class App:
+    """An application of the one repository: its own tags, manifest, functions and layer, so that releases of different
+    applications have nothing to do with each other."""
+
+    def __init__(self, name, environments=("dev", "staging", "prod")):
+        self.name, self.environments = name, environments
+        self.function, self.layer = name + "-api", name + "-deps"
+
+    def registered(self):
+        return {
+            "name": self.name, "repository": {"id": REPOSITORY_ID, "name": REPOSITORY}, "tags": self.name + "-v{version}",
+            "branches": ["main"], "environments": list(self.environments), "resources": [self.name + "-*"],
+            "manifest": self.name + "/tagboat.yaml", "drop_manifest": f"manifests/{self.name}.yaml",
+            "sharing": {"accounts": [PARTNER], "organization": True},
+        }
+
+    def tag(self, version):
+        return f"{self.name}-v{version}"
+
+    def manifest(self, code=None, deps=None, **function):
+        """The application's tagboat.yaml. With code=False, only the layer changes."""
+        code = {"archive": self.name + "/src"} if code is None else code
+        artifacts = {"deps": deps or {"archive": self.name + "/layer"}}
+        api = {"name": self.function, "layers": [self.layer], "alias": "live",
+               "smoke": {"payload": {"ping": True}, "expect": {"statusCode": 200}}, **function}
+        if code:
+            artifacts["code"], api["artifact"] = code, "code"
+        return json.dumps({
+            "app": self.name, "artifacts": artifacts,
+            "layers": [{"name": self.layer, "artifact": "deps", "runtimes": ["python3.13"], "architectures": ["x86_64"],
+                        "share": {"accounts": [PARTNER], "organization": True}}],
+            "functions": [api],
+        }, indent=1)  # JSON is YAML
+
+    def files(self, version, library, needs=None):
+        """The repository at a version."""
+        return {self.name + "/tagboat.yaml": self.manifest(), self.name + "/src/app.py": handler(version, needs),
+                self.name + "/layer/python/library.py": f"VERSION = {library!r}\n"}
 
 
-def manifest(code={"archive": "src"}, deps={"archive": "layer"}, function=None):
-    """The application's tagboat.yaml. Without code, only the layer changes."""
-    artifacts = {"deps": deps} if code is None else {"deps": deps, "code": code}
-    api = {"name": "orders-api", "layers": ["orders-deps"], "alias": "live",
-           "smoke": {"payload": {"ping": True}, "expect": {"statusCode": 200}}, **(function or {})}
-    if code is not None:
-        api["artifact"] = "code"
-    return json.dumps({
-        "app": "orders", "artifacts": artifacts,
-        "layers": [{"name": "orders-deps", "artifact": "deps", "runtimes": ["python3.13"], "architectures": ["x86_64"],
-                    "share": {"accounts": [PARTNER], "organization": True}}],
-        "functions": [api],
-    }, indent=1)
+def handler(version, needs=None):
+    """app.py: it imports its layers, tells its version, and wants an environment variable if one is named."""
+    wanted = f"os.environ[{needs!r}]" if needs else "None"
+    return ("import os\n\nimport library\nimport monitoring\n\n\ndef handler(event, context):\n"
+            f"    {wanted}\n    return {{'statusCode': 200, 'version': {version!r}, 'library': library.VERSION}}\n")
 
 
-def handler(version, broken=False):
-    """app.py: it needs the layers, and says its version."""
-    fault = "raise RuntimeError('broken on purpose')" if broken else "pass"
-    return ("import monitoring, requests\n\n\ndef handler(event, context):\n"
-            f"    {fault}\n    return {{'statusCode': 200, 'version': {version!r}, 'requests': requests.__version__}}\n")
-
-
-def files(version, requests, broken=False):
-    """The repository at a version."""
-    return {"tagboat.yaml": manifest(), "src/app.py": handler(version, broken),
-            "layer/python/requests/__init__.py": f"__version__ = {requests!r}\n"}
+def layer_zip(version):
+    return archive({"python/library.py": f"VERSION = {version!r}\n"})
 
 
 def http_event(delivery, path="/webhooks/github"):

@@ -123,7 +123,7 @@ func (s *Shifting) bake(ctx context.Context, in Input) (any, error) {
 		return Turn{Status: turnDone}, nil
 	}
 	wait := min(left, time.Duration(turn.plan.Poll))
-	return Turn{Status: turnWait, Seconds: int((wait + time.Second - 1).Seconds())}, nil
+	return Turn{Status: turnWait, Seconds: seconds(wait)}, nil
 }
 
 // watch looks at the alarms of what changed at the site. Those that rang since the

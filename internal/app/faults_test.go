@@ -1,12 +1,14 @@
 package app_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/smithy-go"
 
@@ -33,10 +35,10 @@ type boundary struct {
 
 func boundaries() []boundary {
 	return []boundary{
-		{"AWS", []string{"throttled", "server error", "timed out", "answer lost", "denied"}, awsFault, 97},
-		{"table", []string{"lost", "answer lost"}, ledgerFault, 151},
-		{"GitHub", []string{"server error", "unreachable", "answer lost"}, gitHubFault, 7},
-		{"task", []string{"killed before", "killed after", "dead before", "dead after", "stopped before", "stopped after"}, taskFault, 23},
+		{"AWS", []string{"throttled", "server error", "timed out", "answer lost", "denied", "slow and taken over"}, awsFault, 151},
+		{"table", []string{"lost", "answer lost"}, ledgerFault, 307},
+		{"GitHub", []string{"server error", "unreachable", "answer lost"}, gitHubFault, 11},
+		{"task", []string{"killed before", "killed after", "dead before", "dead after", "stopped before", "stopped after"}, taskFault, 47},
 	}
 }
 
@@ -61,12 +63,27 @@ func awsFault(w *world, kind string, n int) *int {
 			return sim.Fault{Before: sim.Timeout()}
 		case "answer lost":
 			return sim.Fault{After: sim.Timeout()}
+		case "slow and taken over":
+			w.detached = true
+			w.Clock.Go(w.stopAll)
+			return sim.Fault{Delay: 100 * time.Second}
 		case "denied":
 			return sim.Fault{Before: &smithy.GenericAPIError{Code: "AccessDeniedException", Message: "not authorized", Fault: smithy.FaultClient}}
 		}
 		return sim.Fault{}
 	})
 	return count
+}
+
+// stopAll stops every execution. It is called inside of the clock.
+func (w *world) stopAll() {
+	names, err := w.store.Unfinished(context.Background())
+	if err != nil {
+		w.t.Error(err)
+	}
+	for _, name := range names {
+		_ = w.Local.Engine.Stop(context.Background(), name, "Stopped", "by a test") // it may have ended
+	}
 }
 
 func ledgerFault(w *world, kind string, n int) *int {

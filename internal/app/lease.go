@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
@@ -257,6 +258,16 @@ func (l *Leasing) settle(ctx context.Context, in Input, rel *release.Release, en
 	return l.handOn(ctx, leaseName(rel.App, environment), holder(in))
 }
 
+// taskLife is how long a task can run: the Lambdas' timeout in template.yaml.
+const taskLife = 2 * time.Minute
+
+// takeOverKey is where it is noted when a release was taken over last.
+const takeOverKey = "taken_over"
+
+type takeOverNote struct {
+	At time.Time `json:"at"`
+}
+
 // takeOver makes this execution the one that acts for a release whose execution
 // died. From its write on, every task of the dead one refuses to do anything.
 func (l *Leasing) takeOver(ctx context.Context, in Input) (takenOver, error) {
@@ -272,6 +283,9 @@ func (l *Leasing) takeOver(ctx context.Context, in Input) (takenOver, error) {
 		return nil
 	})
 	if err != nil {
+		return out, err
+	}
+	if err := l.Ledger.Note(ctx, rel.ID, takeOverKey, takeOverNote{l.Clock.Now()}); err != nil {
 		return out, err
 	}
 	for _, progress := range rel.Environments {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
+	"github.com/tagboat/tagboat/internal/app"
 	"github.com/tagboat/tagboat/internal/demo"
 	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
@@ -89,6 +91,95 @@ func TestANewerReleaseSupersedesThoseThatWait(t *testing.T) {
 		wantState(t, w.record(ids[i]), want)
 	}
 	wantText(t, w.record(ids[1]).Error, ids[2], "replaced it")
+	w.sound()
+}
+
+// TestAnOlderReleaseDoesNotSupersedeANewerOne delays the second of three on its
+// way to prod, until the third waits there.
+func TestAnOlderReleaseDoesNotSupersedeANewerOne(t *testing.T) {
+	registry := edited(t, demo.Registry, "    drop_manifest:", "    concurrency: supersede\n    drop_manifest:")
+	w := newWorld(t, worldOptions{registry: registry})
+	ids := make([]string, 3)
+	w.onTask = func(k task) fault {
+		if k.in.Release == ids[1] && k.in.Do == "acquire" && k.in.Environment == "prod" {
+			_ = w.Clock.Sleep(t.Context(), 8*time.Minute)
+		}
+		return fault{}
+	}
+	w.in(func(ctx context.Context) {
+		for n := range ids {
+			ids[n] = w.pushed(ctx, version(n+1), demo.Files(code(n+1), "2.32.3"))
+			w.untilTrue(ctx, ids[n], "in dev", func(rel release.Release) bool {
+				return len(rel.Environments) > 0 && rel.Environments[0].State == release.EnvironmentOpen
+			})
+		}
+		w.until(ctx, ids[2], release.Waiting)
+		w.until(ctx, ids[1], release.Superseded)
+	})
+	w.settle()
+	for i, want := range []release.State{release.Succeeded, release.Superseded, release.Succeeded} {
+		wantState(t, w.record(ids[i]), want)
+	}
+	wantText(t, w.record(ids[1]).Error, ids[2], "newer")
+	w.sound()
+}
+
+// TestALostTokenIsSentAgain loses the token by which the second release is told
+// that it has the lease.
+func TestALostTokenIsSentAgain(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	var first, second string
+	w.in(func(ctx context.Context) {
+		first = w.pushed(ctx, "v1.1.0", demo.Files(code(1), "2.32.3"))
+		w.untilTrue(ctx, first, "in dev", func(rel release.Release) bool {
+			return len(rel.Environments) > 0 && rel.Environments[0].State == release.EnvironmentOpen
+		})
+		second = w.pushed(ctx, "v1.2.0", demo.Files(code(2), "2.32.3"))
+		w.until(ctx, second, release.Waiting)
+		told := func() string {
+			lease, _ := leaseOf(w, ctx, "env/orders/dev")
+			if lease.Holder.Release != second {
+				return ""
+			}
+			return lease.Token
+		}
+		w.loseToken = func(token string) bool { return token == told() }
+		w.until(ctx, first, release.Succeeded)
+		_ = w.Clock.Sleep(ctx, time.Hour)
+		if told() == "" {
+			t.Fatal("the lease was not handed to the second, who was not told")
+		}
+		w.loseToken = nil
+		if swept, err := w.Local.Recovery().Sweep(ctx); err != nil || swept.HandedOn != 1 {
+			t.Errorf("the sweep: %+v, %v; want one token sent", swept, err)
+		}
+	})
+	w.settle()
+	wantState(t, w.record(second), release.Succeeded)
+	w.sound()
+}
+
+// TestTheSweepTakesNothingFromWhoWorks sweeps all the time while releases queue.
+func TestTheSweepTakesNothingFromWhoWorks(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	var ids []string
+	w.in(func(ctx context.Context) {
+		for n := 1; n <= 3; n++ {
+			ids = append(ids, w.pushed(ctx, version(n), demo.Files(code(n), "2.32.3")))
+		}
+		w.Clock.Go(func() {
+			for range 3000 {
+				if swept, err := w.Local.Recovery().Sweep(context.Background()); err != nil || swept != (app.Swept{}) {
+					t.Errorf("the sweep found something: %+v, %v", swept, err)
+				}
+				_ = w.Clock.Sleep(context.Background(), 7*time.Second)
+			}
+		})
+	})
+	w.settle()
+	for _, id := range ids {
+		wantState(t, w.record(id), release.Succeeded)
+	}
 	w.sound()
 }
 

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/tagboat/tagboat/internal/release"
 )
@@ -34,6 +35,10 @@ func (r *RollingBack) do(ctx context.Context, in Input) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	left, err := r.outlive(ctx, in)
+	if err != nil || left > 0 {
+		return Turn{Status: turnWait, Seconds: seconds(left)}, err
+	}
 	turn.undo = true
 	// Traffic goes back first: the old version serves again while the rest is
 	// restored. What of it cannot be restored does not keep the rest from it.
@@ -42,6 +47,15 @@ func (r *RollingBack) do(ctx context.Context, in Input) (any, error) {
 		return answer, err
 	}
 	return turn.work(ctx, turn.steps(release.PhaseUpdate))
+}
+
+// outlive is how long tasks of the dead execution may still be at it. A write that
+// one of them was about to make when its release was taken over is seen after
+// that, and undone.
+func (r *RollingBack) outlive(ctx context.Context, in Input) (time.Duration, error) {
+	var note takeOverNote
+	_, err := r.Ledger.ReadNote(ctx, in.Release, takeOverKey, &note)
+	return note.At.Add(taskLife).Sub(r.Clock.Now()), err
 }
 
 // prepare records why the release failed and finds the sites that it may have

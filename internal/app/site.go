@@ -148,7 +148,7 @@ func (t *siteTurn) answer() Turn {
 	case t.failed && (t.wait == 0 || !t.undo):
 		return Turn{Status: turnFailed}
 	case t.wait > 0:
-		return Turn{Status: turnWait, Seconds: max(1, int(t.wait.Round(time.Second).Seconds()))}
+		return Turn{Status: turnWait, Seconds: seconds(t.wait)}
 	}
 	return Turn{Status: turnDone}
 }

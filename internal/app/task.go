@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/tagboat/tagboat/internal/release"
 )
@@ -61,6 +62,9 @@ const (
 	turnStopped = "stopped"
 	turnBroken  = "broken"
 )
+
+// seconds rounds a wait up to what the state machine can wait.
+func seconds(wait time.Duration) int { return int((wait + time.Second - 1) / time.Second) }
 
 // Task is one task of the state machine. Its error is a [TaskError] by the time
 // the state machine sees it.

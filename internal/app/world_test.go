@@ -32,6 +32,10 @@ type world struct {
 	// deaf is true while ends of executions raise no event.
 	deaf  bool
 	tasks int
+	// detached tasks run on when their execution is stopped, as Lambdas do.
+	detached bool
+	// loseToken tells whether a token is lost on its way.
+	loseToken func(token string) bool
 	// mayBeDirty and rollBackDied tell whether an environment may be left dirty.
 	mayBeDirty, rollBackDied bool
 }
@@ -99,6 +103,7 @@ func (w *world) restart(seed uint64) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	parts.Tokens = &lossyTokens{parts.Tokens, w}
 	tasks := parts.Tasks()
 	local.Engine, err = asl.New(asl.Config{
 		Machine: machine(w.t), Clock: w.Clock, Store: w.store, Logger: parts.Log, Seed: seed, OnEdge: covered.take,
@@ -138,11 +143,37 @@ func (w *world) invoke(ctx context.Context, run app.Task, function string, paylo
 	if f.before != nil {
 		return nil, f.before
 	}
+	if w.detached {
+		ctx = w.lifetime(ctx)
+	}
 	out, err := run.Run(ctx, payload)
 	if f.after != nil {
 		return nil, f.after
 	}
 	return out, err
+}
+
+// lifetime is that of a Lambda: it is not told that nobody waits for its answer.
+func (w *world) lifetime(ctx context.Context) context.Context {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	w.Clock.Go(func() {
+		_ = w.Clock.Sleep(ctx, 2*time.Minute)
+		cancel()
+	})
+	return ctx
+}
+
+// lossyTokens loses some of the tokens that it is to send.
+type lossyTokens struct {
+	app.Tokens
+	world *world
+}
+
+func (l *lossyTokens) Succeed(ctx context.Context, token string) error {
+	if l.world.loseToken != nil && l.world.loseToken(token) {
+		return nil
+	}
+	return l.Tokens.Succeed(ctx, token)
 }
 
 // in runs f inside of the clock: time passes only while f waits.
@@ -367,15 +398,6 @@ func (w *world) live() (live []ledger.Live) {
 		}
 	})
 	return live
-}
-
-func (w *world) registry(text string) {
-	w.t.Helper()
-	w.in(func(ctx context.Context) {
-		if _, err := w.Local.State.Put(ctx, app.RegistryKey, []byte(text)); err != nil {
-			w.t.Fatal(err)
-		}
-	})
 }
 
 // files are the demo's with another manifest.

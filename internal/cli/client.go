@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -27,13 +28,16 @@ const (
 	maxAnswer = 256 << 20
 )
 
-// remote are the flags of the subcommands that ask a server.
-type remote struct{ address string }
+// remote are the flags of the subcommands that ask a server, or an installed stack.
+type remote struct{ address, stack, region string }
 
 func (c *command) remote(cmd *cobra.Command) *remote {
 	r := &remote{}
 	cmd.Flags().StringVar(&r.address, "server", cmp.Or(c.Getenv("TAGBOAT_SERVER"), defaultServer),
 		"address of the running tagboat serve [$TAGBOAT_SERVER]; it is sent $TAGBOAT_TOKEN if that is set")
+	cmd.Flags().StringVar(&r.stack, "stack", c.Getenv("TAGBOAT_STACK"),
+		"name of the installed stack, asked with your AWS credentials instead of a server [$TAGBOAT_STACK]")
+	cmd.Flags().StringVar(&r.region, "region", "", "region of the stack; the AWS SDK's own if left out")
 	return r
 }
 
@@ -45,6 +49,13 @@ type client struct {
 }
 
 func (c *command) client(r *remote) (*client, error) {
+	if r.stack != "" {
+		log := slog.New(slog.NewTextHandler(c.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		return &client{
+			base: &url.URL{Scheme: "http", Host: "localhost"},
+			http: &http.Client{Timeout: requestTimeout, Transport: &stack{name: r.stack, region: r.region, log: log}},
+		}, nil
+	}
 	base, err := url.Parse(strings.TrimSuffix(r.address, "/"))
 	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" || base.User != nil || base.RawQuery != "" {
 		return nil, release.Errorf(release.Invalid, "the server's address is not http(s)://host").
@@ -114,6 +125,10 @@ func (c *client) url(query url.Values, path ...string) string {
 func (c *client) unreachable(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return release.Errorf(release.Transient, "interrupted")
+	}
+	var known *release.Error // of an installed stack
+	if errors.As(err, &known) {
+		return known
 	}
 	failure := release.Errorf(release.Transient, "tagboat at %s: %w", c.base, err)
 	if errors.Is(err, syscall.ECONNREFUSED) {

@@ -133,6 +133,9 @@ func (w *world) judgeRestored(rel release.Release, p release.Progress) {
 			continue
 		}
 		now := w.look(key.target)
+		if now.failed == "" {
+			base.found.failed = "" // that the next update repairs it is no harm
+		}
 		excused = excused || now != base.found || w.settleFailures[key.account+key.region+key.name] > 0
 		if now != base.found && !dirty && rel.State != release.Refused {
 			w.fail("release %s ended as %s (%s in %s), but %s is not as it was: %s", rel.ID, rel.State, p.State, p.Name, key.name, difference(base.found, now))

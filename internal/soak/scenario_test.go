@@ -80,11 +80,11 @@ type rates struct {
 func newScenario(seed uint64) scenario {
 	d := newDice(seed)
 	s := scenario{
-		seed: seed, serve: d.chance(0.4), busy: d.between(30*time.Minute, 3*time.Hour), clears: d.chance(0.5),
+		seed: seed, serve: d.chance(0.4), busy: d.between(15*time.Minute, 2*time.Hour), clears: d.chance(0.5),
 		timing: sim.Timing{Update: d.between(0, 8*time.Second), Publish: d.between(0, 4*time.Second), Provision: 30 * time.Second},
 	}
 	s.environments = newEnvironments(d)
-	for i := range d.upTo(3) {
+	for i := range pick(d, 1, 1, 1, 2, 3) {
 		s.apps = append(s.apps, newApp(d, i, s.environments))
 	}
 	s.rates = newRates(d, s.serve)
@@ -95,7 +95,7 @@ func newEnvironments(d dice) []release.Environment {
 	env := func(name, account string, regions ...string) release.Environment {
 		return release.Environment{
 			Name: name, Account: account, Regions: regions, Role: targetRole, ExternalID: "tagboat-" + name,
-			Bake:     release.Duration(pick(d, 0, 0, 2*time.Minute, 10*time.Minute)),
+			Bake:     release.Duration(pick(d, 0, 0, time.Minute, 4*time.Minute)),
 			Approval: pick(d, "", "", "", release.ApprovalRequired),
 		}
 	}
@@ -122,7 +122,7 @@ func newApp(d dice, i int, environments []release.Environment) appSpec {
 			Sharing:      release.Sharing{Accounts: []string{partnerAccount}, Organization: true},
 		},
 		workerAlias: pick(d, "", "live"), apiAlias: d.chance(0.9), alarms: d.chance(0.7), smoke: d.chance(0.7),
-		keepsSecret: d.chance(0.7), variables: d.chance(0.4), releases: d.upTo(4),
+		keepsSecret: d.chance(0.7), variables: d.chance(0.4), releases: pick(d, 1, 1, 2, 2, 3, 4),
 	}
 	for _, env := range environments {
 		a.Environments = append(a.Environments, env.Name)

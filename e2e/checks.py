@@ -1,0 +1,113 @@
+"""What the scenarios do and look at, by the AWS CLI and boto3."""
+import json
+import os
+import re
+import unittest
+
+from world import DEV, EUROPE, HOME, ORGANIZATION, PARTNER, PROD, SITES, STAGING, TOOLS, http_event, until
+
+
+def statement_principals(policy):
+    """Who a layer version's policy admits: accounts, and "o-…" for an organisation."""
+    found = set()
+    for statement in policy["Statement"]:
+        principal = statement["Principal"]
+        principal = principal.get("AWS", principal) if isinstance(principal, dict) else principal
+        organization = statement.get("OrganizationId") or statement.get("Condition", {}).get("StringEquals", {}).get("aws:PrincipalOrgID")
+        account = re.search(r"\d{12}", principal)
+        found.add(organization or (account[0] if account else principal))
+    return found
+
+
+class Scenario(unittest.TestCase):
+    """A test of one application in a world that its class shares."""
+
+    world = None
+
+    # ---- What people and services do. ----
+
+    def push(self, app, version, files, event="push"):
+        """Commits, tags, and delivers GitHub's webhook through the HTTP API's event. Gives the commit and the answer."""
+        sha = self.world.github.tag(app.tag(version), files)
+        return sha, self.deliver(self.world.github.delivery(event, app.tag(version)))
+
+    def deliver(self, delivery, **changes):
+        event = dict(http_event(delivery), **changes)
+        out = self.world.aws.client("lambda").invoke(FunctionName="tagboat-webhook", Qualifier="live", Payload=json.dumps(event))
+        response = json.load(out["Payload"])
+        self.assertNotIn("FunctionError", out, response)
+        return response["statusCode"], json.loads(response["body"])
+
+    def upload(self, key, content, **metadata):
+        path = os.path.join(self.world.folder, key.replace("/", "_"))
+        with open(path, "wb") as file:
+            file.write(content)
+        more = ["--metadata", ",".join(f"{k}={v}" for k, v in metadata.items())] if metadata else []
+        self.world.aws.aws("s3", "cp", path, f"s3://{self.world.uploads_bucket}/{key}", "--quiet", *more)
+
+    # ---- What came of it. ----
+
+    def executions(self, app):
+        listed = self.world.aws.aws("stepfunctions", "list-executions", "--state-machine-arn", self.world.machine)["executions"]
+        return [e for e in listed if e["name"].startswith(app.name + "-")]
+
+    def execution(self, name):
+        arn = self.world.machine.replace(":stateMachine:", ":execution:") + ":" + name
+        return self.world.aws.client("stepfunctions").describe_execution(executionArn=arn)
+
+    def ends(self, name, status, seconds=150):
+        """Waits for the end of an execution, which has to be the wanted one."""
+        ended = until(lambda: (e := self.execution(name))["status"] != "RUNNING" and e, seconds, what="the end of " + name)
+        self.assertEqual(ended["status"], status, f"{ended.get('error')}: {ended.get('cause')}\n" + "\n".join(self.failures_of(ended["executionArn"])))
+        return ended
+
+    def failures_of(self, arn):
+        history = self.world.aws.client("stepfunctions").get_execution_history(executionArn=arn)["events"]
+        return [json.dumps(e, default=str)[:700] for e in history if "Failed" in e["type"] or "TimedOut" in e["type"]]
+
+    def answer_of(self, app, account, region, qualifier="live"):
+        out = self.world.aws.client("lambda", account, region).invoke(FunctionName=app.function, Qualifier=qualifier, Payload=b"{}")
+        return json.load(out["Payload"])
+
+    def alias(self, app, account, region):
+        return self.world.aws.client("lambda", account, region).get_alias(FunctionName=app.function, Name="live")
+
+    def layers(self, app, account, region, qualifier="live"):
+        function = self.world.aws.client("lambda", account, region).get_function(FunctionName=app.function, Qualifier=qualifier)
+        return [layer["Arn"] for layer in function["Configuration"].get("Layers", [])]
+
+    def layer_versions(self, app, region):
+        out = self.world.aws.aws("lambda", "list-layer-versions", "--layer-name", app.layer, region=region)
+        return sorted(v["Version"] for v in out["LayerVersions"])
+
+    def check_live(self, app, sites, version, library, layer_version):
+        """Each site's alias answers with the version, and uses Tagboat's layer beside the one that it had."""
+        for _, account, region in sites:
+            with self.subTest(account=account, region=region):
+                self.assertEqual(self.answer_of(app, account, region), {"statusCode": 200, "version": version, "library": library})
+                self.assertEqual(self.layers(app, account, region), [
+                    self.world.monitoring[region], f"arn:aws:lambda:{region}:{TOOLS}:layer:{app.layer}:{layer_version}"])
+                self.assertFalse((self.alias(app, account, region).get("RoutingConfig") or {}).get("AdditionalVersionWeights"))
+
+    def check_untouched(self, app, sites):
+        for _, account, region in sites:
+            with self.subTest(account=account, region=region):
+                self.assertEqual(self.answer_of(app, account, region), {"statusCode": 200, "version": "by hand"})
+                self.assertEqual(self.alias(app, account, region)["FunctionVersion"], "1")
+                for qualifier in ("live", "$LATEST"):
+                    self.assertEqual(self.layers(app, account, region, qualifier), [self.world.monitoring[region]])
+
+    def check_shared(self, app, region, version):
+        policy = self.world.aws.aws("lambda", "get-layer-version-policy", "--layer-name", app.layer, "--version-number", str(version), region=region)
+        self.assertLessEqual({PARTNER, ORGANIZATION}, statement_principals(json.loads(policy["Policy"])))
+
+    def check_told(self, sha, app, state, deployments):
+        """The commit's status, and the last status of the deployment of each environment."""
+        statuses = [s for s in self.world.github.statuses(sha) if s["context"].endswith(app.name)]
+        self.assertEqual(statuses[-1]["state"], state, statuses)
+        told = {d["Environment"]: d["Statuses"][-1]["state"] for d in self.world.github.deployments(sha)}
+        self.assertEqual(told, deployments)
+
+
+def sites(*environments):
+    return [s for s in SITES if s[0] in environments]

@@ -1,0 +1,183 @@
+"""Releases through the deployed stack: functions, state machine, rules and roles as the template makes them, with IAM enforced."""
+import base64
+import json
+import pathlib
+import unittest
+
+from checks import Scenario, sites
+from world import DEV, EUROPE, HOME, STAGING, SITES, App, World, layer_zip, until
+
+TAGGED, MOVED, UPLOADED, DROPPED, BROKEN, ASKED, STOPPED = (
+    App(name) for name in ("tagged", "moved", "uploaded", "dropped", "broken", "asked", "stopped"))
+ASKED.environments = ("dev", "gated")
+UPLOADED.environments = DROPPED.environments = ("dev", "prod")
+STOPPED.environments = MOVED.environments = ("dev",)
+APPS = (TAGGED, MOVED, UPLOADED, DROPPED, BROKEN, ASKED, STOPPED)
+
+# The staging account once more, with a person who has to agree.
+GATED = {"name": "gated", "account": STAGING, "regions": [HOME], "role": "tagboat-target", "external_id": "tagboat-staging",
+         "approval": "required"}
+
+
+def setUpModule():
+    Scenario.world = World("aws", APPS, [GATED])
+
+
+def tearDownModule():
+    Scenario.world.close()
+
+
+class Tags(Scenario):
+    def test_a_signed_webhook_releases_a_tag_to_three_accounts_and_two_regions(self):
+        sha, (status, answer) = self.push(TAGGED, "1.0.0", TAGGED.files("1.0.0", "first"))
+        self.assertEqual((status, answer["code"]), (202, "started"), answer)
+        self.ends(answer["releases"][0], "SUCCEEDED")
+        self.check_live(TAGGED, SITES, "1.0.0", "first", 1)
+        for region in (HOME, EUROPE):
+            self.assertEqual(self.layer_versions(TAGGED, region), [1])
+            self.check_shared(TAGGED, region, 1)
+        self.check_told(sha, TAGGED, "success", {"dev": "success", "staging": "success", "prod": "success"})
+        self.duplicates_change_nothing(answer["releases"])
+        self.a_second_version_replaces_the_first()
+
+    def duplicates_change_nothing(self, releases):
+        """The same delivery again, its body in base64 as an HTTP API may send it, its headers in another case as a
+        function URL's caller may; and the create event of the same tag."""
+        push = self.world.github.delivery("push", TAGGED.tag("1.0.0"))
+        encoded = base64.b64encode(push["body"].encode()).decode()
+        create = self.world.github.delivery("create", TAGGED.tag("1.0.0"))
+        for name, delivery, changes in (
+            ("the same", push, {}),
+            ("in base64", push, {"body": encoded, "isBase64Encoded": True}),
+            ("headers as they were sent", push, {"headers": push["headers"]}),
+            ("another event of the same tag", create, {}),
+        ):
+            with self.subTest(name):
+                status, answer = self.deliver(delivery, **changes)
+                self.assertEqual((status, answer["code"], answer["releases"]), (200, "duplicate", releases), answer)
+        self.assertEqual(len(self.executions(TAGGED)), 1)
+
+    def a_second_version_replaces_the_first(self):
+        """New code with the same dependencies: the layer's version stays."""
+        sha, (_, answer) = self.push(TAGGED, "1.1.0", TAGGED.files("1.1.0", "first"))
+        self.ends(answer["releases"][0], "SUCCEEDED")
+        self.check_live(TAGGED, SITES, "1.1.0", "first", 1)
+        self.check_told(sha, TAGGED, "success", {"dev": "success", "staging": "success", "prod": "success"})
+
+    def test_a_tag_that_moved_is_refused(self):
+        _, (_, answer) = self.push(MOVED, "1.0.0", MOVED.files("1.0.0", "first"))
+        self.ends(answer["releases"][0], "SUCCEEDED")
+        _, (status, answer) = self.push(MOVED, "1.0.0", MOVED.files("1.0.0", "second"))
+        self.assertEqual((status, answer["code"]), (200, "tag_moved"), answer)
+        self.check_live(MOVED, sites("dev"), "1.0.0", "first", 1)
+
+    def test_what_is_not_signed_starts_nothing(self):
+        self.world.github.tag(MOVED.tag("2.0.0"), MOVED.files("2.0.0", "first"))
+        delivery = self.world.github.delivery("push", MOVED.tag("2.0.0"))
+        for name, headers in (
+            ("no signature", {k: v for k, v in delivery["headers"].items() if "Signature" not in k}),
+            ("another body's signature", dict(delivery["headers"], **{"X-Hub-Signature-256": "sha256=" + "0" * 64})),
+            ("SHA-1", dict({k: v for k, v in delivery["headers"].items() if "Signature" not in k}, **{"X-Hub-Signature": "sha1=" + "0" * 40})),
+        ):
+            with self.subTest(name):
+                status, answer = self.deliver(delivery, headers=headers)
+                self.assertEqual((status, answer["code"]), (401, "signature"), answer)
+
+
+class Uploads(Scenario):
+    def test_an_upload_replaces_the_layer_alone(self):
+        _, (_, answer) = self.push(UPLOADED, "1.0.0", UPLOADED.files("1.0.0", "first"))
+        self.ends(answer["releases"][0], "SUCCEEDED")
+        folder = f"artifacts/{UPLOADED.name}/1.0.1/"
+        self.upload(folder + "deps.zip", layer_zip("patched"))
+        self.assertEqual(len(self.executions(UPLOADED)), 1, "an upload without its manifest starts nothing")
+        manifest = UPLOADED.manifest(code=False, deps={"object": "deps.zip"})
+        self.upload(folder + "tagboat.yaml", manifest.encode(), commit="f" * 40, actor="ci")
+        release = self.second_execution(UPLOADED)
+        self.ends(release, "SUCCEEDED")
+        self.check_live(UPLOADED, sites("dev", "prod"), "1.0.0", "patched", 2)
+        self.assertEqual(self.layer_versions(UPLOADED, HOME), [1, 2])
+        self.assertEqual(self.layer_versions(UPLOADED, EUROPE), [1, 2])
+        # Every event was delivered twice.
+        self.assertEqual(len(self.executions(UPLOADED)), 2)
+
+    def second_execution(self, app):
+        return until(lambda: len(e := self.executions(app)) == 2 and max(e, key=lambda x: x["startDate"])["name"], 30,
+                     what="the release of the upload")
+
+    def test_a_drop_replaces_one_artifact(self):
+        _, (_, answer) = self.push(DROPPED, "1.0.0", DROPPED.files("1.0.0", "first"))
+        self.ends(answer["releases"][0], "SUCCEEDED")
+        self.upload(f"drops/{DROPPED.name}/deps/1.0.1.zip", layer_zip("dropped"))
+        self.ends(self.second_execution(DROPPED), "SUCCEEDED")
+        self.check_live(DROPPED, sites("dev", "prod"), "1.0.0", "dropped", 2)
+        self.upload(f"drops/{DROPPED.name}/deps/1.0.1.zip", layer_zip("other bytes"))
+        until(lambda: "version_exists" in self.logged("artifact"), 30, what="the refusal of other bytes")
+        self.assertEqual(len(self.executions(DROPPED)), 2)
+
+    def logged(self, function):
+        """What the processes of a function have logged."""
+        folder = pathlib.Path(self.world.processes.logs)
+        return "".join(path.read_text(encoding="utf-8") for path in folder.glob(f"tagboat-{function}-*.log"))
+
+
+class Failures(Scenario):
+    def test_a_failed_smoke_test_is_rolled_back(self):
+        """The new code wants a variable that only dev has: dev keeps the release, staging gets back what it had."""
+        sha, (_, answer) = self.push(BROKEN, "1.0.0", BROKEN.files("1.0.0", "first", needs="ONLY_IN_DEV"))
+        ended = self.ends(answer["releases"][0], "FAILED")
+        self.assertEqual(ended["error"], "Tagboat.Clean")
+        self.check_live(BROKEN, sites("dev"), "1.0.0", "first", 1)
+        self.check_untouched(BROKEN, sites("staging", "prod"))
+        self.assertEqual(self.answer_of(BROKEN, STAGING, HOME, "$LATEST"), {"statusCode": 200, "version": "by hand"})
+        self.check_told(sha, BROKEN, "failure", {"dev": "success", "staging": "failure"})
+        self.a_corrected_version_goes_through()
+
+    def a_corrected_version_goes_through(self):
+        """The leases of the failed release are free again."""
+        _, (_, answer) = self.push(BROKEN, "1.0.1", BROKEN.files("1.0.1", "first"))
+        self.ends(answer["releases"][0], "SUCCEEDED")
+        self.check_live(BROKEN, SITES, "1.0.1", "first", 1)
+
+    def test_a_stopped_execution_is_recovered(self):
+        """Somebody stops the execution; its status-change event makes a recovery end the release."""
+        _, (_, answer) = self.push(STOPPED, "1.0.0", STOPPED.files("1.0.0", "first"))
+        release = answer["releases"][0]
+        lambdas = self.world.aws.client("lambda", DEV)
+        until(lambda: lambdas.get_function(FunctionName=STOPPED.function)["Configuration"]["CodeSize"] != self.size_by_hand(lambdas), 60, 0.1,
+              what="the new code")
+        self.world.aws.aws("stepfunctions", "stop-execution", "--execution-arn", self.execution(release)["executionArn"])
+        until(lambda: len(self.executions(STOPPED)) == 2, 60, what="the recovery")
+        self.ends(release + "-r1", "FAILED")
+        self.check_untouched(STOPPED, sites("dev"))
+        _, (_, answer) = self.push(STOPPED, "1.0.1", STOPPED.files("1.0.1", "first"))
+        self.ends(answer["releases"][0], "SUCCEEDED")
+
+    def size_by_hand(self, lambdas):
+        return lambdas.get_function(FunctionName=STOPPED.function, Qualifier="1")["Configuration"]["CodeSize"]
+
+
+class Approvals(Scenario):
+    def test_a_release_waits_for_its_approval_and_ends_when_it_is_rejected(self):
+        _, (_, answer) = self.push(ASKED, "1.0.0", ASKED.files("1.0.0", "first"))
+        release = answer["releases"][0]
+        token = until(lambda: self.token(release), 120, what="the question")
+        self.check_live(ASKED, sites("dev"), "1.0.0", "first", 1)
+        self.check_untouched(ASKED, sites("staging"))
+        self.world.aws.aws("stepfunctions", "send-task-failure", "--task-token", token, "--error", "Tagboat.Rejected", "--cause", "not today")
+        self.ends(release, "FAILED")
+        self.check_live(ASKED, sites("dev"), "1.0.0", "first", 1)
+        self.check_untouched(ASKED, sites("staging"))
+
+    def token(self, release):
+        """The token of the question, as the history of the execution shows it."""
+        history = self.world.aws.client("stepfunctions").get_execution_history(executionArn=self.execution(release)["executionArn"])["events"]
+        for event in history:
+            scheduled = json.loads(event.get("taskScheduledEventDetails", {}).get("parameters", "{}"))
+            if scheduled.get("Payload", {}).get("do") == "ask":
+                return scheduled["Payload"]["token"]
+        return None
+
+
+if __name__ == "__main__":
+    unittest.main()
