@@ -8,12 +8,11 @@ policy; a resource's policy adds to that in one account and has to agree across
 accounts. It also asks for what a service does with its caller's rights.
 
 Enforcement is switched on as in plain moto, POST /moto-api/reset-auth with the
-text "0". Every decision is a line of $MOTO_IAM_LOG.
+text "0". Every decision is a line of $MOTO_IAM_LOG, once.
 """
 import json
 import os
 import re
-import threading
 from urllib.parse import parse_qs, unquote, urlparse
 
 import moto.iam.access_control as access
@@ -28,8 +27,7 @@ from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from moto.sts.models import sts_backends
 
 ORGANIZATIONS = json.loads(os.environ.get("MOTO_ORG", "{}"))  # {"222222222222": "o-abc1234567"}
-LOG = os.environ.get("MOTO_IAM_LOG")
-_log_lock = threading.Lock()
+LOG = open(os.environ["MOTO_IAM_LOG"], "a", buffering=1) if os.environ.get("MOTO_IAM_LOG") else None
 
 
 def as_list(value):
@@ -301,11 +299,14 @@ class Asked:
         return any(version in (None, str(k.version_id)) for k in found)
 
 
+_logged = set()
+
+
 def log(caller, action, resource, allowed):
-    if LOG:
-        line = json.dumps({"who": caller.arn, "action": action, "resource": resource, "allowed": allowed})
-        with _log_lock, open(LOG, "a") as file:
-            file.write(line + "\n")
+    decision = (caller.arn, action, resource, allowed)
+    if LOG and decision not in _logged:
+        _logged.add(decision)
+        LOG.write(json.dumps(dict(zip(("who", "action", "resource", "allowed"), decision))) + "\n")
 
 
 def check(self, resource):

@@ -8,8 +8,10 @@ Each patch says what AWS documents. The environment:
   MOTO_IAM_LOG         a file that gets every decision of IAM (moto_iam.py)
 """
 import copy
+import functools
 import io
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -26,12 +28,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import boto3
 from botocore.config import Config
 
+import moto.backends as moto_backends
 import moto.awslambda.models as lambda_models
 import moto.awslambda.policy as lambda_policy
 import moto.awslambda.responses as lambda_responses
 import moto.events.models as events_models
 import moto.s3.notifications as s3_notifications
 import moto.stepfunctions.parser.asl.component.state.exec.state_task.lambda_eval_utils as lambda_tasks
+import moto.stepfunctions.parser.asl.utils.json_path as json_paths
 import moto.stepfunctions.parser.backend.execution as execution_models
 import moto.stepfunctions.parser.models as parser_models
 from moto.awslambda.exceptions import LambdaClientError, UnknownLayerVersionException
@@ -401,6 +405,14 @@ def boto_client_for(region, service, state_credentials=None):
     return client_as(service, state_credentials.role_arn, region)
 
 
+def hasten():
+    """Not about AWS: what 5.2.1 works out anew for each request or each path, and writes for each request."""
+    json_paths.parse = functools.lru_cache(maxsize=None)(json_paths.parse)
+    modules = list(moto_backends.list_of_moto_modules())
+    moto_backends.list_of_moto_modules = lambda: modules
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+
+
 def install():
     backend, function = lambda_models.LambdaBackend, lambda_models.LambdaFunction
     backend.invoke, backend.update_function_code = invoke, update_function_code
@@ -418,6 +430,7 @@ def install():
     lambda_tasks.boto_client_for = boto_client_for
     default_user_config["stepfunctions"]["execute_state_machine"] = True
     moto_iam.install()
+    hasten()
 
 
 if __name__ == "__main__":

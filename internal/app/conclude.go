@@ -41,7 +41,13 @@ func (c *Conclusion) Do(ctx context.Context, in Input) (any, error) {
 		}
 	}
 	for _, progress := range rel.Environments {
-		if err := c.Leases.letGo(ctx, leaseName(rel.App, progress.Name), holder(in), rel); err != nil {
+		lease := leaseName(rel.App, progress.Name)
+		err := c.Leases.letGo(ctx, lease, holder(in), rel)
+		if err != nil && release.KindOf(err) == release.Conflict {
+			c.Log.WarnContext(ctx, "a lease is left to the sweep", "lease", lease, "release", rel.ID, "error", err)
+			continue
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -1,7 +1,9 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"unicode/utf8"
 
@@ -91,4 +93,42 @@ func environmentOf(stepID string) string {
 		return ""
 	}
 	return parts[1]
+}
+
+// recorded keeps the reason of a failure and its remedy in the release's
+// record: the state machine carries only the error's text.
+func (c *Core) recorded(task Task) Task {
+	return func(ctx context.Context, in Input) (any, error) {
+		out, err := task(ctx, in)
+		failure := named(err, errFailed)
+		var name *TaskError
+		if !errors.As(failure, &name) {
+			return out, failure
+		}
+		if name.Name == errTransient {
+			c.noteTrouble(ctx, in, err)
+			return out, failure
+		}
+		_, recordErr := c.Ledger.Update(ctx, in.Release, in.Execution, func(rel *release.Release) error {
+			if rel.Error == "" {
+				rel.Error, rel.Remedy = capped(err.Error(), maxReason), nextStep(err)
+			}
+			return nil
+		})
+		if recordErr != nil { // the caught error tells it too, without the remedy
+			c.Log.WarnContext(ctx, "a failure could not be recorded", "release", in.Release, "error", recordErr)
+		}
+		return out, failure
+	}
+}
+
+// noteTrouble keeps a transient error of an iteration for the tally.
+func (c *Core) noteTrouble(ctx context.Context, in Input, trouble error) {
+	if in.Phase == "" {
+		return
+	}
+	key := troubleKey(in.Phase, itemOf(in.Artifact, in.Site))
+	if err := c.Ledger.Note(ctx, in.Release, key, newFault(trouble)); err != nil {
+		c.Log.WarnContext(ctx, "a transient error could not be noted", "release", in.Release, "trouble", trouble, "error", err)
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
@@ -27,13 +26,6 @@ var ErrTokenGone = errors.New("the task's token is gone")
 type Leasing struct {
 	*Core
 	Tokens Tokens
-}
-
-// takenOver is the answer to "take_over".
-type takenOver struct {
-	// Finished is true if only the end was not recorded.
-	Finished bool    `json:"finished"`
-	Error    Failure `json:"error"`
 }
 
 // Do does what in.Do says.
@@ -234,12 +226,23 @@ func (l *Leasing) close(ctx context.Context, in Input) error {
 		if !ok {
 			return release.Errorf(release.Internal, "release %q has no environment %q", rel.ID, in.Environment)
 		}
+		if rel.State == release.RollingBack {
+			return release.Errorf(release.Conflict, "release %q is being rolled back in %s", rel.ID, in.Environment)
+		}
 		progress.State = release.EnvironmentDone
 		return nil
 	}); err != nil {
 		return err
 	}
 	rel, err := l.begin(ctx, in)
+	if err != nil {
+		return err
+	}
+	lease := leaseName(rel.App, in.Environment)
+	err = l.Ledger.Renew(ctx, lease, holder(in), leaseTTL)
+	if err != nil && release.KindOf(err) == release.Conflict {
+		return l.handOn(ctx, lease, holder(in)) // done before: others may be live there since
+	}
 	if err != nil {
 		return err
 	}
@@ -256,73 +259,4 @@ func (l *Leasing) settle(ctx context.Context, in Input, rel *release.Release, en
 		return err
 	}
 	return l.handOn(ctx, leaseName(rel.App, environment), holder(in))
-}
-
-// taskLife is how long a task can run: the Lambdas' timeout in template.yaml.
-const taskLife = 2 * time.Minute
-
-// takeOverKey is where it is noted when a release was taken over last.
-const takeOverKey = "taken_over"
-
-type takeOverNote struct {
-	At time.Time `json:"at"`
-}
-
-// takeOver makes this execution the one that acts for a release whose execution
-// died. From its write on, every task of the dead one refuses to do anything.
-func (l *Leasing) takeOver(ctx context.Context, in Input) (takenOver, error) {
-	out := takenOver{Error: Failure{Error: errInterrupted, Cause: "its execution ended without recording how"}}
-	rel, err := l.Ledger.Update(ctx, in.Release, "", func(rel *release.Release) error {
-		if rel.State.Ended() {
-			return release.Errorf(release.Conflict, "release %q has ended as %s: there is nothing to recover", rel.ID, rel.State)
-		}
-		if recoveryNumber(rel.Execution) > recoveryNumber(in.Execution) {
-			return mayAct(rel, in.Execution)
-		}
-		rel.Execution = in.Execution
-		return nil
-	})
-	if err != nil {
-		return out, err
-	}
-	if err := l.Ledger.Note(ctx, rel.ID, takeOverKey, takeOverNote{l.Clock.Now()}); err != nil {
-		return out, err
-	}
-	for _, progress := range rel.Environments {
-		if err := l.takeOverLease(ctx, in, &rel, progress); err != nil {
-			return out, err
-		}
-	}
-	out.Finished = finished(&rel)
-	return out, nil
-}
-
-// takeOverLease takes the lease of an environment if the release holds it. One
-// that it holds for an environment that is done was not handed on any more.
-func (l *Leasing) takeOverLease(ctx context.Context, in Input, rel *release.Release, progress release.Progress) error {
-	lease := leaseName(rel.App, progress.Name)
-	if err := l.Ledger.TakeOver(ctx, lease, holder(in), leaseTTL); err != nil {
-		return err
-	}
-	if progress.State != release.EnvironmentDone {
-		return nil
-	}
-	err := l.Ledger.Check(ctx, lease, holder(in), 0)
-	if release.KindOf(err) == release.Conflict && err != nil {
-		return nil // others may have been there since
-	}
-	if err != nil {
-		return err
-	}
-	return l.settle(ctx, in, rel, progress.Name)
-}
-
-// finished tells whether every environment was done and only the end was not recorded.
-func finished(rel *release.Release) bool {
-	for _, progress := range rel.Environments {
-		if progress.State != release.EnvironmentDone {
-			return false
-		}
-	}
-	return len(rel.Environments) > 0
 }

@@ -225,44 +225,6 @@ func (p *Parts) layers() *layer.Layers {
 	})
 }
 
-// recorded keeps the reason of a failure and its remedy in the release's
-// record: the state machine carries only the error's text.
-func (c *Core) recorded(task Task) Task {
-	return func(ctx context.Context, in Input) (any, error) {
-		out, err := task(ctx, in)
-		failure := named(err, errFailed)
-		var name *TaskError
-		if !errors.As(failure, &name) {
-			return out, failure
-		}
-		if name.Name == errTransient {
-			c.noteTrouble(ctx, in, err)
-			return out, failure
-		}
-		_, recordErr := c.Ledger.Update(ctx, in.Release, in.Execution, func(rel *release.Release) error {
-			if rel.Error == "" {
-				rel.Error, rel.Remedy = capped(err.Error(), maxReason), nextStep(err)
-			}
-			return nil
-		})
-		if recordErr != nil { // the caught error tells it too, without the remedy
-			c.Log.WarnContext(ctx, "a failure could not be recorded", "release", in.Release, "error", recordErr)
-		}
-		return out, failure
-	}
-}
-
-// noteTrouble keeps a transient error of an iteration for the tally.
-func (c *Core) noteTrouble(ctx context.Context, in Input, trouble error) {
-	if in.Phase == "" {
-		return
-	}
-	key := troubleKey(in.Phase, itemOf(in.Artifact, in.Site))
-	if err := c.Ledger.Note(ctx, in.Release, key, newFault(trouble)); err != nil {
-		c.Log.WarnContext(ctx, "a transient error could not be noted", "release", in.Release, "trouble", trouble, "error", err)
-	}
-}
-
 // layerReader looks at layers as a plan wants it.
 type layerReader struct{ layers *layer.Layers }
 

@@ -38,7 +38,7 @@ const maxCause = 32768
 
 // Fail implements [Tokens].
 func (t StepFunctionsTokens) Fail(ctx context.Context, token, name, cause string) error {
-	cause = cause[:min(len(cause), maxCause)]
+	cause = capped(cause, maxCause)
 	_, err := t.API.SendTaskFailure(ctx, &sfn.SendTaskFailureInput{TaskToken: &token, Error: &name, Cause: &cause})
 	return goneToken(err)
 }

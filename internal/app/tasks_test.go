@@ -94,7 +94,7 @@ func (k task) key(seen map[string]int) string {
 	}
 	key := fmt.Sprint(k.function, " ", k.in.Do, " ", k.in.Phase, " ", environment)
 	seen[key]++
-	return fmt.Sprint(key, " ", min(seen[key], 4))
+	return fmt.Sprint(key, " ", min(seen[key], 2))
 }
 
 // TestEveryTaskIsKilled kills each task every other time, and the state machine

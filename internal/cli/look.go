@@ -174,7 +174,7 @@ func (c *command) printView(cl *client, view report.View) error {
 		rows = append(rows, []string{"ended", fmt.Sprintf("%s, after %s", moment(view.Ended), view.Ended.Sub(view.Created).Round(time.Second))})
 	}
 	if view.Plan != (release.Pointer{}) {
-		rows = append(rows, []string{"plan", cl.url(nil, "releases", view.ID, "plan")})
+		rows = append(rows, []string{"plan", cl.plan(view)})
 	}
 	if err := c.table(rows); err != nil {
 		return err
@@ -188,6 +188,14 @@ func (c *command) printView(cl *client, view report.View) error {
 	}
 	_, err := fmt.Fprint(c.Stdout, readable(text.String()))
 	return err
+}
+
+// plan is where the plan of a release can be read.
+func (c *client) plan(view report.View) string {
+	if _, installed := c.http.Transport.(*stack); installed {
+		return view.Plan.Key + " in the state bucket"
+	}
+	return c.url(nil, "releases", view.ID, "plan")
 }
 
 func source(s release.Source) string {

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,19 +24,11 @@ func unknownApp(d document, named string, registry release.Registry) error {
 		File: d.name, Path: "app", Line: 1, Column: 1,
 		Want: "an app of the registry (" + strings.Join(names, ", ") + ")", Got: fmt.Sprintf("%q", named),
 	}
-	if node := appNode(d.text); node != nil {
-		problem.Line, problem.Column = node.Line, node.Column
+	var fields map[string]yaml.Node
+	if yaml.Unmarshal(d.text, &fields) == nil { // else its place is the file's beginning
+		problem.Line, problem.Column = fields["app"].Line, fields["app"].Column
 	}
 	return &config.Error{Problems: []config.Problem{problem}}
-}
-
-// appNode is where a manifest names its app.
-func appNode(text []byte) *yaml.Node {
-	var fields map[string]*yaml.Node
-	if yaml.NewDecoder(bytes.NewReader(text)).Decode(&fields) != nil {
-		return nil
-	}
-	return fields["app"]
 }
 
 // problems gathers all problems in an error; what is no problem of a file is one by itself.

@@ -33,6 +33,12 @@ func (l *Layers) publish(ctx context.Context, w *release.Work) (wait time.Durati
 		return lockWait, nil
 	}
 	defer func() {
+		if err != nil && w.Result.Touched && release.KindOf(err) == release.Transient {
+			// A version may be published and not remembered. It is recognised as the
+			// newest by the next try: nobody may publish another before. If there is
+			// none, the sweep ends the lock with the release.
+			return
+		}
 		// A lease that is not given back expires; the publication counts all the same.
 		if unlockErr := l.cfg.Lock.Unlock(ctx, w.Step.Layer.Name, region, w.Release); err == nil {
 			err = unlockErr

@@ -76,6 +76,7 @@ func (w *Work) Touch(ctx context.Context) error {
 	if !w.Result.Touched {
 		w.Result.Touched = true
 		if err := w.Save(ctx); err != nil {
+			w.Result.Touched = false // not recorded, perhaps: the next try has to record it before it writes
 			return err
 		}
 	}

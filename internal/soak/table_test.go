@@ -27,6 +27,7 @@ func (t callerTable) Put(ctx context.Context, item ledger.Item) error {
 	return t.c.store(ctx, "Put", item.Key, func() error {
 		err := t.c.w.table.Put(ctx, item)
 		if err == nil {
+			t.c.w.log.add(t.c.String(), "put %s v%d", item.Key, item.Version+1)
 			t.c.w.watchPut(t.c, item)
 		}
 		return err

@@ -1,0 +1,84 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// takenOver is the answer to "take_over".
+type takenOver struct {
+	// Finished is true if only the end was not recorded.
+	Finished bool    `json:"finished"`
+	Error    Failure `json:"error"`
+}
+
+// taskLife is how long a task can run: the Lambdas' timeout in template.yaml.
+const taskLife = 2 * time.Minute
+
+// takeOverKey is where it is noted when a release was taken over last.
+const takeOverKey = "taken_over"
+
+type takeOverNote struct {
+	At time.Time `json:"at"`
+}
+
+// takeOver makes this execution the one that acts for a release whose execution
+// died. From its write on, every task of the dead one refuses to do anything.
+func (l *Leasing) takeOver(ctx context.Context, in Input) (takenOver, error) {
+	out := takenOver{Error: Failure{Error: errInterrupted, Cause: "its execution ended without recording how"}}
+	rel, err := l.Ledger.Update(ctx, in.Release, "", func(rel *release.Release) error {
+		if rel.State.Ended() {
+			return release.Errorf(release.Conflict, "release %q has ended as %s: there is nothing to recover", rel.ID, rel.State)
+		}
+		if recoveryNumber(rel.Execution) > recoveryNumber(in.Execution) {
+			return mayAct(rel, in.Execution)
+		}
+		rel.Execution = in.Execution
+		return nil
+	})
+	if err != nil {
+		return out, err
+	}
+	if err := l.Ledger.Note(ctx, rel.ID, takeOverKey, takeOverNote{l.Clock.Now()}); err != nil {
+		return out, err
+	}
+	for _, progress := range rel.Environments {
+		if err := l.takeOverLease(ctx, in, &rel, progress); err != nil {
+			return out, err
+		}
+	}
+	out.Finished = finished(&rel)
+	return out, nil
+}
+
+// takeOverLease takes the lease of an environment if the release holds it. One
+// that it holds for an environment that is done was not handed on any more.
+func (l *Leasing) takeOverLease(ctx context.Context, in Input, rel *release.Release, progress release.Progress) error {
+	lease := leaseName(rel.App, progress.Name)
+	if err := l.Ledger.TakeOver(ctx, lease, holder(in), leaseTTL); err != nil {
+		return err
+	}
+	if progress.State != release.EnvironmentDone {
+		return nil
+	}
+	err := l.Ledger.Check(ctx, lease, holder(in), 0)
+	if release.KindOf(err) == release.Conflict && err != nil {
+		return nil // others may have been there since
+	}
+	if err != nil {
+		return err
+	}
+	return l.settle(ctx, in, rel, progress.Name)
+}
+
+// finished tells whether every environment was done and only the end was not recorded.
+func finished(rel *release.Release) bool {
+	for _, progress := range rel.Environments {
+		if progress.State != release.EnvironmentDone {
+			return false
+		}
+	}
+	return len(rel.Environments) > 0
+}
