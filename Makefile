@@ -25,6 +25,10 @@ unit: python
 python:
 	@python3 e2e/tools.py
 
+# The Lambda binaries, the template and its roles on an independent emulator, driven by boto3 and the AWS CLI.
+e2e: python
+	python3 e2e/run.py
+
 # ---- Functions: what SAM builds, and the same for other uses. ----
 
 # SAM calls build-<LogicalId> with ARTIFACTS_DIR (template.yaml, BuildMethod: makefile).

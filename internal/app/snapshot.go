@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tagboat/tagboat/internal/awsapi"
 	"github.com/tagboat/tagboat/internal/clock"
 	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/plan"
@@ -142,6 +143,10 @@ func (s *Snapshots) take(ctx context.Context, in Input, scope *scope, snapshot *
 	if in.Site.InTools() {
 		snapshot.Layers, err = s.Layers.Snapshot(ctx, target, looks.Layers)
 		return true, err
+	}
+	// The longest session policy is that of the rollback: better refused now than then.
+	if _, err := awsapi.SessionPolicy(target, release.PhaseRollBack); err != nil {
+		return false, err
 	}
 	wants := slices.DeleteFunc(looks.Functions, func(want release.Want) bool {
 		_, seen := snapshot.Functions[want.Name]

@@ -35,7 +35,9 @@ func against(t *testing.T, ctx context.Context, url string, args ...string) (cod
 // fast is a clock that waits a hundredth of the time.
 type fast struct{ clock.System }
 
-func (fast) Sleep(ctx context.Context, d time.Duration) error { return clock.System{}.Sleep(ctx, d/100) }
+func (fast) Sleep(ctx context.Context, d time.Duration) error {
+	return clock.System{}.Sleep(ctx, d/100)
+}
 
 // scripted answers an order, and then look after look.
 func scripted(looks ...report.View) http.Handler {

@@ -90,7 +90,8 @@ func githubConfig(getenv func(string) string) (ghapi.Config, error) {
 	}
 	number, err := strconv.ParseInt(id, 10, 64)
 	if err != nil || key == "" {
-		return config, release.Errorf(release.Invalid, "want GITHUB_APP_ID, a number, and GITHUB_APP_PRIVATE_KEY, its key in PEM; got %q and a key of %d bytes", id, len(key)).
+		return config, release.Errorf(release.Invalid, "want GITHUB_APP_ID, a number, and GITHUB_APP_PRIVATE_KEY, its key in PEM; got %q and a key of %d bytes",
+			id, len(key)).
 			WithRemedy("Set both for a GitHub App, or neither and GITHUB_TOKEN.")
 	}
 	// Many places that hold variables keep no line breaks.

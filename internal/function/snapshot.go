@@ -103,5 +103,5 @@ func getAlias(ctx context.Context, api Reader, function, alias string) (release.
 func unreadable(site release.Site, name string, f found) error {
 	return release.Errorf(release.Denied, "environment variables of function %q in account %s, %s cannot be read: %s",
 		name, site.Account, site.Region, f.unreadable).
-		WithRemedy("Let Tagboat's role in account %s use the key with kms:Decrypt, or take environment out of the function's manifest.", site.Account)
+		WithRemedy("They are under a key that Tagboat's sessions in account %s may not use: take environment out of the function's manifest, or go back to Lambda's own key.", site.Account)
 }

@@ -128,6 +128,30 @@ func TestAReleaseWaitsWhileAnotherPublishesTheLayer(t *testing.T) {
 	})
 }
 
+func TestNobodyElsePublishesBeforeALostPublicationIsFoundAgain(t *testing.T) {
+	w := newWorld(t)
+	w.do(func(ctx context.Context) {
+		lost := true
+		w.cloud.OnCall(func(call sim.Call) sim.Fault {
+			if call.Action == "PublishLayerVersion" && lost {
+				lost = false
+				return sim.Fault{After: sim.Timeout()}
+			}
+			return sim.Fault{}
+		})
+		if _, err := w.layers.Apply(ctx, w.work(w.publishStep())); release.KindOf(err) != release.Transient {
+			t.Fatalf("got %v, want a transient error", err)
+		}
+		if w.holder != "orders-2" {
+			t.Errorf("the lock is held by %q: another version would hide the one whose answer was lost", w.holder)
+		}
+		must(t, w.run(ctx, w.publishStep()))
+	})
+	if len(w.versions()) != 1 || w.holder != "" {
+		t.Errorf("got %d versions and the lock held by %q, want 1 and nobody", len(w.versions()), w.holder)
+	}
+}
+
 func TestSnapshotFindsVersionsWithTheirGrants(t *testing.T) {
 	w := newWorld(t)
 	wanted := []layer.Wanted{

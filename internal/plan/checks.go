@@ -74,7 +74,7 @@ func (p *planner) checkCode(c change) {
 	if c.state.Latest.ObjectReference {
 		p.violation("set S3ObjectStorageMode back to COPY first, or leave its artifact out of the manifest",
 			"%s: want a function that keeps a copy of its code, got S3ObjectStorageMode REFERENCE, "+
-				"which needs its object for ever and staged objects expire", c.name())
+				"which reads its object for ever", c.name())
 	}
 	if c.state.Latest.Signed {
 		p.violation("take the code signing configuration off the function, or leave its artifact out of the manifest",

@@ -130,9 +130,9 @@ func (w *world) invoke(ctx context.Context, function string, payload json.RawMes
 		w.faults++
 		return nil, taskFailure{"Lambda.TooManyRequestsException"}
 	}
-	if w.d.chance(w.rate(w.s.rates.twice)) {
+	w.invocations++
+	if after, again := w.again(w.invocations); again {
 		w.faults++
-		after := pick(w.d, 0, w.d.between(0, 5*time.Second), w.d.between(0, 5*time.Minute))
 		w.clock.Go(func() {
 			_ = w.clock.Sleep(context.Background(), after) // cannot fail
 			c := w.newCaller(context.Background(), function+" again", in)
@@ -141,6 +141,14 @@ func (w *world) invoke(ctx context.Context, function string, payload json.RawMes
 		})
 	}
 	return w.lambda(w.newCaller(context.Background(), function, in), function, payload)
+}
+
+// byDice delivers some tasks twice: side by side or up to five minutes later.
+func (w *world) byDice(int) (after time.Duration, again bool) {
+	if !w.d.chance(w.rate(w.s.rates.twice)) {
+		return 0, false
+	}
+	return pick(w.d, 0, w.d.between(0, 5*time.Second), w.d.between(0, 5*time.Minute)), true
 }
 
 // lambda runs a task as a Lambda: it goes on when its execution is stopped, and

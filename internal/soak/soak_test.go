@@ -31,6 +31,11 @@ const patience = 60 * time.Hour
 // run simulates a scenario from its first event to its judgement.
 func run(s scenario, machine *asl.Machine) *world {
 	w := newWorld(s, machine)
+	w.run()
+	return w
+}
+
+func (w *world) run() {
 	w.clock.Run(func() {
 		if err := w.build(context.Background()); err != nil {
 			w.fail("the world cannot be built: %v", err)
@@ -38,7 +43,7 @@ func run(s scenario, machine *asl.Machine) *world {
 		}
 		w.schedule()
 		w.accidents()
-		_ = w.clock.Sleep(context.Background(), s.busy) // cannot fail
+		_ = w.clock.Sleep(context.Background(), w.s.busy) // cannot fail
 		w.calm = true
 		w.log.add("world", "nothing breaks any more")
 		w.settle()
@@ -48,7 +53,6 @@ func run(s scenario, machine *asl.Machine) *world {
 		w.judge()
 		w.engine.Close()
 	})
-	return w
 }
 
 // settle waits until everything has ended.

@@ -50,7 +50,11 @@ type world struct {
 	calm    bool // nothing breaks any more
 	over    bool // nothing is to be done any more
 
+	// again tells whether the n-th invocation of a task is delivered again, and when.
+	again func(n int) (after time.Duration, again bool)
+
 	calls, faults, executions int
+	invocations               int
 	edges                     map[asl.Edge]int
 	settleFailures            map[string]int
 	log                       *transcript
@@ -64,6 +68,7 @@ func newWorld(s scenario, machine *asl.Machine) *world {
 		table: ledger.NewMemoryTable(), machine: machine, living: map[int]*caller{}, edges: map[asl.Edge]int{},
 		settleFailures: map[string]int{}, log: &transcript{began: began, now: c.Now}, watch: newWatch(),
 	}
+	w.again = w.byDice
 	w.store = &watchedStore{MemoryStore: asl.NewMemoryStore(), w: w}
 	w.cloud.RecordCalls(0)
 	w.process, w.kill = context.WithCancel(context.Background())
