@@ -144,16 +144,30 @@ type scenario struct {
 	files github.Files
 }
 
-func scenarios() []scenario {
+func scenarios(t *testing.T) []scenario {
 	return []scenario{
-		{"a release through dev and prod", demo.Files(demo.Handler, "2.32.3")},
-		{"a release that fails its smoke test in prod", demo.Files(demo.Broken, "2.32.3")},
+		{"a release through dev and prod", quick(t, demo.Handler)},
+		{"a release that fails its smoke test in prod", quick(t, demo.Broken)},
 	}
+}
+
+// quick are the demo's files with a canary of one minute: the looks in its
+// middle are all alike. The registry of quickly does the same for the bake.
+func quick(t *testing.T, handler string) github.Files {
+	t.Helper()
+	f := demo.Files(handler, "2.32.3")
+	f["tagboat.yaml"] = github.Text(edited(t, demo.Manifest, "Canary10Percent5Minutes", "Canary10Percent1Minutes"))
+	return f
+}
+
+func quickly(t *testing.T, registry string) string {
+	t.Helper()
+	return edited(t, registry, "bake: 10m", "bake: 1m")
 }
 
 // run plays the scenario in a new world and returns how many calls it made.
 func (s scenario) run(t *testing.T, b boundary, kind string, n int) int {
-	w := newWorld(t, worldOptions{})
+	w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
 	before := w.targets()
 	count := b.install(w, kind, n)
 	w.mayBeDirty = strings.HasPrefix(kind, "dead")
@@ -219,7 +233,7 @@ func (w *world) transcript(rel release.Release) {
 // TestOneFaultAtATime makes each call fail in each way, one per run: in the
 // sample of an ordinary run, or with TAGBOAT_EXHAUSTIVE=1 every one.
 func TestOneFaultAtATime(t *testing.T) {
-	for _, s := range scenarios() {
+	for _, s := range scenarios(t) {
 		for _, b := range boundaries() {
 			t.Run(fmt.Sprintf("%s, %s", s.name, b.name), func(t *testing.T) {
 				t.Parallel()

@@ -296,5 +296,9 @@ type uploads struct {
 }
 
 func (u uploads) Head(ctx context.Context, key string) (release.Source, error) {
+	if u.bucket == "" {
+		return release.Source{}, release.Errorf(release.Invalid, "there is no uploads bucket to take %q from", key).
+			WithRemedy("Release by tag, or start serve with --uploads-bucket.")
+	}
 	return u.source.Head(ctx, u.bucket, key)
 }

@@ -25,11 +25,11 @@ type course struct {
 	approve, stop bool
 }
 
-func courses() []course {
+func courses(t *testing.T) []course {
 	return []course{
-		{name: "approved twice", files: demo.Files(demo.Handler, "2.32.3"), approve: true},
-		{name: "rolled back", files: demo.Files(demo.Broken, "2.32.3")},
-		{name: "taken over", files: demo.Files(demo.Handler, "2.32.3"), stop: true},
+		{name: "approved twice", files: quick(t, demo.Handler), approve: true},
+		{name: "rolled back", files: quick(t, demo.Broken)},
+		{name: "taken over", files: quick(t, demo.Handler), stop: true},
 	}
 }
 
@@ -79,11 +79,11 @@ func (c course) changePlan(w *world, ctx context.Context, first bool) {
 
 func newCourseWorld(t *testing.T, c course) *world {
 	t.Helper()
-	o := worldOptions{}
+	registry := demo.Registry
 	if c.approve {
-		o.registry = approving(t)
+		registry = approving(t)
 	}
-	return newWorld(t, o)
+	return newWorld(t, worldOptions{registry: quickly(t, registry)})
 }
 
 // key says what a task is to do, without the site, and how often it came before.
@@ -100,7 +100,7 @@ func (k task) key(seen map[string]int) string {
 // TestEveryTaskIsKilled kills each task every other time, and the state machine
 // runs it again.
 func TestEveryTaskIsKilled(t *testing.T) {
-	for _, c := range courses() {
+	for _, c := range courses(t) {
 		for name, f := range map[string]fault{"before it ran": {before: retriable}, "after it ran": {after: retriable}} {
 			t.Run(c.name+", "+name, func(t *testing.T) {
 				t.Parallel()
@@ -127,7 +127,7 @@ func TestEveryTaskIsKilled(t *testing.T) {
 // TestEveryTaskDies lets each kind of task end for good, one per run: the Catch of
 // its state brings the release to an end all the same.
 func TestEveryTaskDies(t *testing.T) {
-	for _, c := range courses() {
+	for _, c := range courses(t) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			w := newCourseWorld(t, c)

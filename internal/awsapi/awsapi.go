@@ -116,7 +116,10 @@ func (c *Clients) CloudWatch(ctx context.Context, t release.Target, phase releas
 // S3 is a client with Tagboat's own credentials in a region. Emulators are
 // addressed by path, since bucket names don't resolve on loopback addresses.
 func (c *Clients) S3(region string) *s3.Client {
-	return s3.NewFromConfig(c.Config(region), func(o *s3.Options) { o.UsePathStyle = o.BaseEndpoint != nil })
+	return s3.NewFromConfig(c.Config(region), func(o *s3.Options) {
+		o.UsePathStyle = o.BaseEndpoint != nil
+		o.DisableLogOutputChecksumValidationSkipped = true // what was stored without a checksum is no news
+	})
 }
 
 func (c *Clients) target(t release.Target, phase release.Phase) (aws.Config, error) {

@@ -91,7 +91,7 @@ Exit codes: 0 done; 1 failed and rolled back; 2 bad input or refused, nothing to
 		return release.Errorf(release.Invalid, "%w", err).WithRemedy("Run: %s --help", cmd.CommandPath())
 	})
 	root.AddCommand(c.validate(), c.plan(), c.release(), c.status(), c.releases(), c.show(), c.answer(true), c.answer(false),
-		c.serve(), c.demo(), c.version())
+		c.lease(), c.serve(), c.demo(), c.version())
 	return root
 }
 

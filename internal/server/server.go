@@ -12,6 +12,8 @@
 //	POST /releases/<id>/approve     {"by": "<name>"}; the sender cannot approve
 //	POST /releases/<id>/reject      {"by": "<name>", "reason": "<text>"}
 //	GET  /live                      what is live where; ?app= &environment=
+//	GET  /leases                    who holds and who waits for an environment
+//	POST /leases/clear              [app.Clearing]: an environment that needed a hand is in order again
 //
 // Deliveries and events are answered with a [release.Answer]; whatever else goes
 // wrong is a [Problem]. The webhook proves itself by its signature; everything
@@ -87,6 +89,8 @@ func New(c Config) http.Handler {
 	s.mux.HandleFunc("/releases/{id}/approve", s.limit(api, s.methods(handlers{post: s.approve})))
 	s.mux.HandleFunc("/releases/{id}/reject", s.limit(api, s.methods(handlers{post: s.reject})))
 	s.mux.HandleFunc("/live", s.limit(api, s.methods(handlers{get: s.live})))
+	s.mux.HandleFunc("/leases", s.limit(api, s.methods(handlers{get: s.leases})))
+	s.mux.HandleFunc("/leases/clear", s.limit(api, s.methods(handlers{post: s.clearLease})))
 	s.mux.HandleFunc("/", s.unknown)
 	return s
 }

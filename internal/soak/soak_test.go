@@ -24,6 +24,9 @@ var (
 	grep    = flag.String("grep", "", "print only lines of the transcript that contain this")
 )
 
+// manySeeds is from where on somebody has the time for everything.
+const manySeeds = 1000
+
 // patience is how long everything may take to end once nothing breaks any more:
 // the two days that a lease is waited for, the week for an approval aside.
 const patience = 60 * time.Hour
