@@ -7,6 +7,12 @@ import unittest
 from world import DEV, EUROPE, HOME, ORGANIZATION, PARTNER, PROD, SITES, STAGING, TOOLS, http_event, until
 
 
+def slow(test):
+    """Marks a test that is started before the others, because it waits long."""
+    test.slow = True
+    return test
+
+
 def statement_principals(policy):
     """Who a layer version's policy admits: accounts, and "o-…" for an organisation."""
     found = set()

@@ -4,7 +4,7 @@ import json
 import pathlib
 import unittest
 
-from checks import Scenario, sites
+from checks import Scenario, sites, slow
 from world import DEV, EUROPE, HOME, STAGING, SITES, App, World, layer_zip, until
 
 TAGGED, MOVED, UPLOADED, DROPPED, BROKEN, ASKED, STOPPED = (
@@ -139,8 +139,10 @@ class Failures(Scenario):
         self.ends(answer["releases"][0], "SUCCEEDED")
         self.check_live(BROKEN, SITES, "1.0.1", "first", 1)
 
+    @slow
     def test_a_stopped_execution_is_recovered(self):
-        """Somebody stops the execution; its status-change event makes a recovery end the release."""
+        """Somebody stops the execution; its status-change event makes a recovery end the release, once the task that was
+        under way cannot write any more."""
         _, (_, answer) = self.push(STOPPED, "1.0.0", STOPPED.files("1.0.0", "first"))
         release = answer["releases"][0]
         lambdas = self.world.aws.client("lambda", DEV)
