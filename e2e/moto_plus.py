@@ -305,13 +305,16 @@ def send_to_targets(self, original_event, transform_input=True):
     others = copy.copy(self)
     others.targets = [t for t in self.targets if t not in functions]
     _send_to_targets(others, original_event, transform_input)
+    event = dict(original_event)
+    if isinstance(event.get("time"), float):
+        event["time"] = datetime.fromtimestamp(event["time"], timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     for target in functions:
         function = lambda_models.lambda_backends[self.account_id][self.region_name].get_function(target["Arn"])
         if not may_invoke(function, self.arn, target["Arn"]):
             print("rule", self.arn, "may not invoke", target["Arn"], file=sys.stderr)
             continue
         for _ in range(DELIVERIES):
-            threading.Thread(target=invoke_later, args=(function, json.dumps(original_event).encode()), daemon=True).start()
+            threading.Thread(target=invoke_later, args=(function, json.dumps(event).encode()), daemon=True).start()
 
 
 def may_invoke(function, rule, target):
@@ -327,8 +330,8 @@ def may_invoke(function, rule, target):
 def put_event(account, region, source, kind, resources, detail):
     event = {
         "version": "0", "id": str(uuid.uuid4()), "detail-type": kind, "source": source, "account": account,
-        "time": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "region": region, "resources": resources,
-        "detail": detail,
+        "time": time.time(),  # moto's own targets take seconds
+        "region": region, "resources": resources, "detail": detail,
     }
     for bus in events_backends[account][region].event_buses.values():
         for rule in list(bus.rules.values()):

@@ -24,7 +24,8 @@ def setUpModule():
 
 
 def tearDownModule():
-    Scenario.world.close()
+    if Scenario.world:
+        Scenario.world.close()
 
 
 class Tags(Scenario):

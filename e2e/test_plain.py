@@ -12,12 +12,19 @@ ORDERS = App("orders", ("dev",))
 
 
 class PlainWorld:
-    """One account without roles: the tools account is the target."""
+    """One account: the tools account is the target, too."""
 
     def __init__(self):
         build()
         self.folder = tempfile.mkdtemp(prefix="tagboat-e2e-")
         self.processes = Processes(os.path.join(BUILD, "logs", "plain"))
+        try:
+            self.start()
+        except BaseException:
+            self.processes.close()
+            raise
+
+    def start(self):
         self.aws = Emulator(self.processes, plus=False)
         self.github = GitHub(self.processes)
         s3 = self.aws.client("s3")
@@ -29,7 +36,7 @@ class PlainWorld:
         with open(registry, "w", encoding="utf-8") as file:
             json.dump({
                 "tools": {"account": TOOLS, "regions": [HOME]},
-                "environments": [{"name": "dev", "account": TOOLS, "regions": [HOME]}],
+                "environments": [{"name": "dev", "account": TOOLS, "regions": [HOME], "role": "tagboat-target", "external_id": "tagboat-dev"}],
                 "apps": [dict(ORDERS.registered(), sharing={"accounts": [DEV]})],
             }, file)
         key = self.aws.admin(TOOLS)
@@ -52,7 +59,8 @@ def setUpModule():
 
 
 def tearDownModule():
-    Plain.world.processes.close()
+    if Plain.world:
+        Plain.world.processes.close()
 
 
 class Plain(unittest.TestCase):

@@ -236,9 +236,9 @@ class World:
 
     def host_functions(self):
         """Tells the Lambda host what the template says of each function; what AWS would set is added: region, role, endpoint."""
-        functions = {}
+        functions, self.sessions = {}, {}
         for logical, p in self.tools.functions().items():
-            role = self.aws.service_session(p["Role"], "lambda.amazonaws.com")
+            role = self.sessions[p["FunctionName"]] = self.aws.service_session(p["Role"], "lambda.amazonaws.com")
             environment = dict(p.get("Environment", {}).get("Variables", {}))
             environment.update({
                 "AWS_REGION": HOME, "AWS_DEFAULT_REGION": HOME, "AWS_ENDPOINT_URL": self.aws.url,

@@ -1,11 +1,14 @@
 package demo_test
 
 import (
-	"encoding/json"
+	"io"
 	"testing"
 
+	"github.com/tagboat/tagboat/internal/clock"
 	"github.com/tagboat/tagboat/internal/demo"
+	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
+	"github.com/tagboat/tagboat/internal/sim"
 )
 
 func TestTagReleaseReachesEveryTarget(t *testing.T) {
@@ -25,8 +28,6 @@ func TestTagReleaseReachesEveryTarget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, _ := json.MarshalIndent(rel, "", "  ")
-	t.Logf("%s", text)
 	if rel.State != release.Succeeded {
 		t.Errorf("state is %s, want succeeded", rel.State)
 	}
@@ -53,5 +54,19 @@ func TestDropReplacesOneArtifact(t *testing.T) {
 	rel, err := w.Release(t.Context(), w.Answers[0].Releases[0])
 	if err != nil || rel.State != release.Succeeded {
 		t.Errorf("got %s %q (%v), want succeeded", rel.State, rel.Error, err)
+	}
+}
+
+func TestTheLedgerMayBeInDynamoDB(t *testing.T) {
+	tables := sim.New(clock.System{})
+	tables.CreateTable(demo.Tools, demo.Home, "ledger")
+	w, err := demo.NewWorld(t.Context(), demo.WorldOptions{
+		Table: ledger.NewDynamoTable(tables.Root(demo.Tools).DynamoDB(demo.Home), "ledger"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := demo.Tell(t.Context(), w, io.Discard); err != nil {
+		t.Error(err)
 	}
 }

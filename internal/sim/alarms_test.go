@@ -7,8 +7,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
-	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
-	eventtypes "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 )
 
 var bothKinds = []types.AlarmType{types.AlarmTypeMetricAlarm, types.AlarmTypeCompositeAlarm}
@@ -79,31 +77,5 @@ func TestDescribeAlarmHistoryTellsAFlap(t *testing.T) {
 		if got := history(cloudwatch.DescribeAlarmHistoryInput{EndDate: ptr(began.Add(-time.Second))}); len(got) != 0 {
 			t.Errorf("before the beginning: got %v", got)
 		}
-	})
-}
-
-func TestPutEvents(t *testing.T) {
-	within(t, func(w world) {
-		entry := func(source, detail string) eventtypes.PutEventsRequestEntry {
-			return eventtypes.PutEventsRequestEntry{Source: &source, DetailType: ptr("Release Finished"), Detail: &detail, EventBusName: ptr("releases")}
-		}
-		out := must(w.cloud.Root(tools).EventBridge(east).PutEvents(w.ctx, &eventbridge.PutEventsInput{Entries: []eventtypes.PutEventsRequestEntry{
-			entry("tagboat", `{"id":1}`), entry("aws.tagboat", `{}`), entry("tagboat", `[]`), entry("", `{}`),
-		}}))(t)
-		var codes []string
-		for _, e := range out.Entries {
-			if e.ErrorCode != nil {
-				codes = append(codes, *e.ErrorCode)
-			}
-		}
-		if got := fmt.Sprint(codes); got != "[NotAuthorizedForSourceException MalformedDetail InvalidArgument]" || out.FailedEntryCount != 3 {
-			t.Errorf("got %s, %d failed", got, out.FailedEntryCount)
-		}
-		got := w.cloud.Events()
-		if len(got) != 1 || got[0].Bus != "releases" || got[0].Source != "tagboat" || string(got[0].Detail) != `{"id":1}` || got[0].Account != tools || !got[0].At.Equal(start) {
-			t.Errorf("got %+v", got)
-		}
-		_, err := w.cloud.Root(tools).EventBridge(east).PutEvents(w.ctx, &eventbridge.PutEventsInput{Entries: make([]eventtypes.PutEventsRequestEntry, 11)})
-		refused(t, err, "ValidationException", "want 1 to 10")
 	})
 }

@@ -4,10 +4,8 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/feature/s3/manager"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -16,8 +14,6 @@ import (
 )
 
 var (
-	_ manager.UploadAPIClient                = (*sim.S3Client)(nil)
-	_ manager.DownloadAPIClient              = (*sim.S3Client)(nil)
 	_ s3.ListObjectsV2APIClient              = (*sim.S3Client)(nil)
 	_ s3.ListObjectVersionsAPIClient         = (*sim.S3Client)(nil)
 	_ lambda.ListLayerVersionsAPIClient      = (*sim.LambdaClient)(nil)
@@ -31,7 +27,6 @@ func TestEveryMethodHasTheSignatureOfTheSDK(t *testing.T) {
 		{&sim.S3Client{}, &s3.Client{}},
 		{&sim.STSClient{}, &sts.Client{}},
 		{&sim.CloudWatchClient{}, &cloudwatch.Client{}},
-		{&sim.EventBridgeClient{}, &eventbridge.Client{}},
 		{&sim.DynamoDBClient{}, &dynamodb.Client{}},
 	}
 	for _, p := range pairs {

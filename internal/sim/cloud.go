@@ -1,5 +1,5 @@
 // Package sim is an AWS in memory: accounts, roles, Lambda functions and layers,
-// S3 buckets, CloudWatch alarms, an event bus and DynamoDB tables that enforce the
+// S3 buckets, CloudWatch alarms and DynamoDB tables that enforce the
 // services' rules and can be made to fail at any call.
 //
 // There is no HTTP in it. A [Session] has clients whose methods are the SDK's own,
@@ -46,8 +46,7 @@ type Cloud struct {
 	sessions      map[string]*Session
 	buckets       map[string]*bucket
 	archives      map[string]*Archive // by hex sha256
-	busEvents     []BusEvent
-	undelivered   []json.RawMessage // object events of the call that is being performed
+	undelivered   []json.RawMessage   // object events of the call that is being performed
 	calls         []Call
 	callLimit     int
 	callSeq       int

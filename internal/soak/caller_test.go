@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
@@ -33,11 +34,15 @@ type caller struct {
 	callsLeft int // before it dies; -1 is never
 	died      clock.Signal
 	session   *sim.Session
+	skew      time.Duration // of its clock
 }
 
 // newCaller makes a caller that lives as long as ctx.
 func (w *world) newCaller(ctx context.Context, what string, in app.Input) *caller {
 	c := &caller{w: w, id: len(w.callers), what: what, in: in, callsLeft: -1, died: w.clock.NewSignal()}
+	if w.s.skew > 0 {
+		c.skew = w.d.between(-w.s.skew, w.s.skew)
+	}
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	w.callers = append(w.callers, c)
 	w.living[c.id] = c
@@ -108,7 +113,7 @@ func (c *caller) parts() (*app.Parts, error) {
 	}
 	state := &artifact.S3Store{S3: c.session.S3(home), Bucket: stateBucket}
 	return &app.Parts{
-		Table: callerTable{c}, Clock: w.clock, Log: slog.New(&watchedLog{c: c}), State: state,
+		Table: callerTable{c}, Clock: callerClock{w.clock, c.skew}, Log: slog.New(&watchedLog{c: c}), State: state,
 		Registries:    &app.StoredRegistries{Store: state, Key: app.RegistryKey},
 		UploadsBucket: uploadsBucket,
 		S3:            c.s3,
@@ -130,6 +135,15 @@ func (c *caller) parts() (*app.Parts, error) {
 		Tokens: callerTokens{c}, Executions: callerExecutions{c},
 	}, nil
 }
+
+// callerClock is the clock of a caller, which can be off.
+type callerClock struct {
+	*clock.Virtual
+	skew time.Duration
+}
+
+// Now implements [clock.Clock].
+func (c callerClock) Now() time.Time { return c.Virtual.Now().Add(c.skew) }
 
 func (c *caller) s3(region string) artifact.API {
 	if region == "" {

@@ -131,8 +131,9 @@ func (w *world) invoke(ctx context.Context, function string, payload json.RawMes
 		return nil, taskFailure{"Lambda.TooManyRequestsException"}
 	}
 	w.invocations++
-	if after, again := w.again(w.invocations); again {
+	if after, again := w.again(w.invocations, in); again {
 		w.faults++
+		w.doubled[in.Release] = w.doubled[in.Release] || in.Phase == release.PhasePublish
 		w.clock.Go(func() {
 			_ = w.clock.Sleep(context.Background(), after) // cannot fail
 			c := w.newCaller(context.Background(), function+" again", in)
@@ -143,9 +144,11 @@ func (w *world) invoke(ctx context.Context, function string, payload json.RawMes
 	return w.lambda(w.newCaller(context.Background(), function, in), function, payload)
 }
 
-// byDice delivers some tasks twice: side by side or up to five minutes later.
-func (w *world) byDice(int) (after time.Duration, again bool) {
-	if !w.d.chance(w.rate(w.s.rates.twice)) {
+// byDice delivers some tasks twice: side by side or up to five minutes later. One
+// with a token is not among them: an attempt of it that is delivered after the
+// next attempt would put its own token, which is gone, in the place of the other.
+func (w *world) byDice(_ int, in app.Input) (after time.Duration, again bool) {
+	if in.Token != "" || !w.d.chance(w.rate(w.s.rates.twice)) {
 		return 0, false
 	}
 	return pick(w.d, 0, w.d.between(0, 5*time.Second), w.d.between(0, 5*time.Minute)), true

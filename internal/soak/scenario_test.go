@@ -48,7 +48,9 @@ type scenario struct {
 	environments []release.Environment
 	apps         []appSpec
 	rates        rates
-	timing       sim.Timing
+	// skew is how far a caller's clock is off at most.
+	skew   time.Duration
+	timing sim.Timing
 	// clears is true if somebody puts dirty environments in order during the busy time.
 	clears bool
 }
@@ -88,6 +90,9 @@ func newScenario(seed uint64) scenario {
 		s.apps = append(s.apps, newApp(d, i, s.environments))
 	}
 	s.rates = newRates(d, s.serve)
+	if !s.serve {
+		s.skew = pick(d, 0, 0, time.Second, 10*time.Second)
+	}
 	return s
 }
 
@@ -162,7 +167,7 @@ func (s scenario) String() string {
 	if s.serve {
 		kind = "one process"
 	}
-	text := fmt.Sprintf("seed %d: %s, busy for %s, rates %+v", s.seed, kind, s.busy.Round(time.Second), s.rates)
+	text := fmt.Sprintf("seed %d: %s, busy for %s, clocks off by %s, rates %+v", s.seed, kind, s.busy.Round(time.Second), s.skew, s.rates)
 	for _, env := range s.environments {
 		text += fmt.Sprintf("\n  environment %s %v bake %s approval %q", env.Name, env.Regions, time.Duration(env.Bake), env.Approval)
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tagboat/tagboat/internal/app"
 	"github.com/tagboat/tagboat/internal/release"
 )
 
@@ -51,7 +52,7 @@ func TestEveryTaskIsDeliveredTwice(t *testing.T) {
 				continue
 			}
 			w := newWorld(standard(), machine)
-			w.again = func(i int) (time.Duration, bool) { return after, i == n }
+			w.again = func(i int, _ app.Input) (time.Duration, bool) { return after, i == n }
 			w.run()
 			if len(w.violations) > 0 {
 				t.Errorf("invocation %d again after %s: %s\n%s", n, after, strings.Join(w.violations, "\n"),

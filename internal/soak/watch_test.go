@@ -28,6 +28,7 @@ type watch struct {
 	intents    map[string]intent // by app and version
 	broken     map[string]int    // faults by release
 	undoBroken map[string]int    // of them, in what rolls back
+	doubled    map[string]bool   // releases of which a publication was delivered twice
 	events     []*event
 	sending    int // events that have no answer yet
 	ends       map[release.State]int
@@ -36,7 +37,7 @@ type watch struct {
 func newWatch() watch {
 	return watch{
 		records: map[string]release.Release{}, baselines: map[touched]baseline{}, writes: map[target][]write{},
-		versions: map[string]int{}, intents: map[string]intent{}, broken: map[string]int{}, undoBroken: map[string]int{}, ends: map[release.State]int{},
+		versions: map[string]int{}, intents: map[string]intent{}, broken: map[string]int{}, undoBroken: map[string]int{}, doubled: map[string]bool{}, ends: map[release.State]int{},
 	}
 }
 
@@ -139,7 +140,7 @@ func (w *world) watchBegin(c *caller, call sim.Call) {
 	if rel.Execution != c.in.Execution {
 		w.fail("%s calls %s %s for execution %q, but %q acts for the release", c, call.Action, call.Resource, c.in.Execution, rel.Execution)
 	}
-	name, ok := w.leaseOf(call)
+	name, ok := w.leaseOf(c, call)
 	if !ok {
 		return
 	}
@@ -150,11 +151,11 @@ func (w *world) watchBegin(c *caller, call sim.Call) {
 }
 
 // leaseOf is the lease that a write needs.
-func (w *world) leaseOf(call sim.Call) (string, bool) {
+func (w *world) leaseOf(c *caller, call sim.Call) (string, bool) {
 	if t, ok := functionOf(call); ok {
 		return "env/" + t.app() + "/" + w.environmentOf(t.account), true
 	}
-	if call.Action != "PublishLayerVersion" {
+	if call.Action != "PublishLayerVersion" || w.doubled[c.in.Release] { // of two deliveries one may unlock the other's
 		return "", false
 	}
 	return "layer/" + call.Resource[strings.LastIndex(call.Resource, ":")+1:] + "/" + call.Region, true
@@ -188,7 +189,7 @@ func (w *world) watchPerform(c *caller, call sim.Call) {
 	if !ok || !isWrite(call) {
 		return
 	}
-	name, _ := w.leaseOf(call)
+	name, _ := w.leaseOf(c, call)
 	if holder := w.lease(name).Holder.Release; holder != c.in.Release {
 		w.log.add(c.String(), "LATE: %s reaches %s when its lease is held by %q", call.Action, call.Resource, holder)
 	}
@@ -205,9 +206,11 @@ func (w *world) changedByOthers(t target, n int, id string) bool {
 	return slices.ContainsFunc(w.writes[t][n:], func(one write) bool { return one.by != id })
 }
 
-// writesBefore counts the writes of a function until a time.
+// writesBefore counts the writes of a function until a time, which somebody's
+// clock told.
 func (w *world) writesBefore(t target, at time.Time) int {
 	n := 0
+	at = at.Add(-w.s.skew)
 	for n < len(w.writes[t]) && w.writes[t][n].at.Before(at) {
 		n++
 	}

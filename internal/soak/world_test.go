@@ -51,7 +51,7 @@ type world struct {
 	over    bool // nothing is to be done any more
 
 	// again tells whether the n-th invocation of a task is delivered again, and when.
-	again func(n int) (after time.Duration, again bool)
+	again func(n int, in app.Input) (after time.Duration, again bool)
 
 	calls, faults, executions int
 	invocations               int
