@@ -4,11 +4,11 @@
 VENV := $(CURDIR)/.build/venv
 export PATH := $(VENV)/bin:$(PATH)
 
-.PHONY: demo test check unit e2e python
+.PHONY: demo test check unit simulation soak e2e python
 demo:
 	@go run ./cmd/tagboat demo
 
-test: check unit e2e
+test: check unit simulation e2e
 
 # What every change has to pass before its tests run.
 check:
@@ -18,7 +18,14 @@ check:
 	go tool staticcheck ./...
 
 unit: python
-	go test -race ./...
+	go test -race $$(go list ./... | grep -v /internal/soak$$)
+
+# Whole releases with faults at every call, one seed a run; `make soak SEEDS=10000` for as many as you like.
+SEEDS ?= 2000
+simulation:
+	go test ./internal/soak
+soak:
+	go test ./internal/soak -run TestSoak -timeout 6h -seeds $(SEEDS)
 
 # The Python tools of the tests: the emulator, the AWS CLI, cfn-lint. Where they are missing, pip installs what
 # e2e/requirements.txt names into .build/venv.

@@ -35,8 +35,10 @@ import moto.awslambda.responses as lambda_responses
 import moto.events.models as events_models
 import moto.s3.notifications as s3_notifications
 import moto.stepfunctions.parser.asl.component.state.exec.state_task.lambda_eval_utils as lambda_tasks
+import moto.stepfunctions.parser.asl.component.common.path.result_path as result_paths
 import moto.stepfunctions.parser.asl.utils.json_path as json_paths
 import moto.stepfunctions.parser.backend.execution as execution_models
+import moto.stepfunctions.parser.backend.execution_worker as execution_worker
 import moto.stepfunctions.parser.models as parser_models
 from moto.awslambda.exceptions import LambdaClientError, UnknownLayerVersionException
 from moto.awslambda.utils import split_layer_arn
@@ -409,8 +411,9 @@ def boto_client_for(region, service, state_credentials=None):
 
 
 def hasten():
-    """Not about AWS: what 5.2.1 works out anew for each request or each path, and writes for each request."""
-    json_paths.parse = functools.lru_cache(maxsize=None)(json_paths.parse)
+    """Not about AWS: what 5.2.1 works out anew for each request, path or execution, and writes for each request."""
+    for holder in (json_paths, result_paths, execution_worker.AmazonStateLanguageParser):
+        holder.parse = functools.lru_cache(maxsize=None)(holder.parse)
     modules = list(moto_backends.list_of_moto_modules())
     moto_backends.list_of_moto_modules = lambda: modules
     logging.getLogger("werkzeug").setLevel(logging.ERROR)

@@ -75,7 +75,7 @@ def build():
     environment = dict(os.environ, CGO_ENABLED="0")
     flags = ["-trimpath", "-ldflags=-s -w"]
     for target, more in (("functions", ["-tags", "lambda.norpc", "./functions/..."]),
-                         ("bin", ["./e2e/lambdahost", "./e2e/githubhost", "./cmd/tagboat"])):
+                         ("bin", ["./e2e/lambdahost", "./e2e/githubhost", "./e2e/aslrun", "./cmd/tagboat"])):
         out = os.path.join(BUILD, target)
         os.makedirs(out, exist_ok=True)
         subprocess.run(["go", "build", *flags, "-o", out + os.sep, *more], cwd=ROOT, env=environment, check=True)

@@ -42,7 +42,11 @@ func (c *Conclusion) Do(ctx context.Context, in Input) (any, error) {
 	}
 	for _, progress := range rel.Environments {
 		lease := leaseName(rel.App, progress.Name)
-		err := c.Leases.letGo(ctx, lease, holder(in), rel)
+		if progress.State == release.EnvironmentDone {
+			err = c.Leases.settleLate(ctx, in, &rel, progress.Name)
+		} else {
+			err = c.Leases.letGo(ctx, lease, holder(in), rel)
+		}
 		if err != nil && release.KindOf(err) == release.Conflict {
 			c.Log.WarnContext(ctx, "a lease is left to the sweep", "lease", lease, "release", rel.ID, "error", err)
 			continue

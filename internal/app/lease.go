@@ -219,44 +219,57 @@ func (l *Leasing) letGo(ctx context.Context, lease string, h ledger.Holder, rel 
 }
 
 // close makes the environment keep the release. Once it is recorded as done,
-// nothing rolls it back; what follows can be done again.
+// nothing rolls it back; what follows can be done again. So what is live is found
+// out before: if that fails, the environment is rolled back like any other.
 func (l *Leasing) close(ctx context.Context, in Input) error {
+	rel, err := l.begin(ctx, in)
+	if err != nil {
+		return err
+	}
+	live, err := l.live(ctx, rel, in.Environment)
+	if err != nil {
+		return err
+	}
 	if err := l.update(ctx, in, func(rel *release.Release) error {
-		progress, ok := rel.Environment(in.Environment)
-		if !ok {
-			return release.Errorf(release.Internal, "release %q has no environment %q", rel.ID, in.Environment)
-		}
 		if rel.State == release.RollingBack {
 			return release.Errorf(release.Conflict, "release %q is being rolled back in %s", rel.ID, in.Environment)
 		}
+		progress, _ := rel.Environment(in.Environment) // it has a plan
 		progress.State = release.EnvironmentDone
 		return nil
 	}); err != nil {
 		return err
 	}
-	rel, err := l.begin(ctx, in)
-	if err != nil {
-		return err
-	}
-	lease := leaseName(rel.App, in.Environment)
-	err = l.Ledger.Renew(ctx, lease, holder(in), leaseTTL)
-	if err != nil && release.KindOf(err) == release.Conflict {
-		return l.handOn(ctx, lease, holder(in)) // done before: others may be live there since
-	}
-	if err != nil {
-		return err
-	}
-	return l.settle(ctx, in, rel, in.Environment)
+	return l.settle(ctx, in, leaseName(rel.App, in.Environment), live)
 }
 
-// settle records what is live in an environment that is done and hands its lease on.
-func (l *Leasing) settle(ctx context.Context, in Input, rel *release.Release, environment string) error {
+// settle records what is live in an environment that is done and hands its lease
+// on. Where that was done before, others may be live there since.
+func (l *Leasing) settle(ctx context.Context, in Input, lease string, live []ledger.Live) error {
+	err := l.Ledger.Renew(ctx, lease, holder(in), leaseTTL)
+	if err == nil {
+		err = l.Ledger.PutLive(ctx, live...)
+	}
+	if err != nil && release.KindOf(err) != release.Conflict {
+		return err
+	}
+	return l.handOn(ctx, lease, holder(in))
+}
+
+// settleLate does the same for an environment that is done while its lease is
+// still held: whoever closed it did not come that far.
+func (l *Leasing) settleLate(ctx context.Context, in Input, rel *release.Release, environment string) error {
+	lease := leaseName(rel.App, environment)
+	err := l.Ledger.Renew(ctx, lease, holder(in), leaseTTL)
+	if err != nil && release.KindOf(err) == release.Conflict {
+		return l.handOn(ctx, lease, holder(in))
+	}
+	if err != nil {
+		return err
+	}
 	live, err := l.live(ctx, rel, environment)
 	if err != nil {
 		return err
 	}
-	if err := l.Ledger.PutLive(ctx, live...); err != nil {
-		return err
-	}
-	return l.handOn(ctx, leaseName(rel.App, environment), holder(in))
+	return l.settle(ctx, in, lease, live)
 }

@@ -63,14 +63,7 @@ func (l *Leasing) takeOverLease(ctx context.Context, in Input, rel *release.Rele
 	if progress.State != release.EnvironmentDone {
 		return nil
 	}
-	err := l.Ledger.Check(ctx, lease, holder(in), 0)
-	if release.KindOf(err) == release.Conflict && err != nil {
-		return nil // others may have been there since
-	}
-	if err != nil {
-		return err
-	}
-	return l.settle(ctx, in, rel, progress.Name)
+	return l.settleLate(ctx, in, rel, progress.Name)
 }
 
 // finished tells whether every environment was done and only the end was not recorded.

@@ -36,6 +36,15 @@ func (w *world) rate(p float64) float64 {
 	return p
 }
 
+// rateFor is the rate of faults that a caller suffers: what rolls back gets more
+// than its share.
+func (w *world) rateFor(c *caller, p float64) float64 {
+	if strings.HasPrefix(c.what, "RollBack") {
+		p = min(5*p, 0.2)
+	}
+	return w.rate(p)
+}
+
 // onCall decides what happens to a call to AWS.
 func (w *world) onCall(call sim.Call) sim.Fault {
 	c := w.callerOf(call.Principal)
@@ -50,7 +59,7 @@ func (w *world) onCall(call sim.Call) sim.Fault {
 	}
 	w.watchBegin(c, call)
 	var fault sim.Fault
-	if w.d.chance(w.rate(w.s.rates.aws)) {
+	if w.d.chance(w.rateFor(c, w.s.rates.aws)) {
 		fault = w.awsFault(c, call)
 	} else {
 		_ = w.clock.Sleep(c.ctx, w.latency()) // whether the caller is still there is asked next
@@ -113,7 +122,7 @@ type httpFault struct {
 
 // hubFault breaks a request to GitHub.
 func (w *world) hubFault(c *caller, req *http.Request) httpFault {
-	if !w.d.chance(w.rate(w.s.rates.github)) {
+	if !w.d.chance(w.rateFor(c, w.s.rates.github)) {
 		return httpFault{delay: w.latency()}
 	}
 	w.faults++
@@ -143,7 +152,7 @@ func (w *world) hubFault(c *caller, req *http.Request) httpFault {
 
 // downloadFault breaks the download of a function's archive.
 func (w *world) downloadFault(c *caller, req *http.Request) httpFault {
-	if !w.d.chance(w.rate(w.s.rates.aws)) {
+	if !w.d.chance(w.rateFor(c, w.s.rates.aws)) {
 		return httpFault{}
 	}
 	w.faults++

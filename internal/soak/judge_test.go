@@ -128,8 +128,10 @@ func (w *world) judgeRestored(rel release.Release, p release.Progress) {
 		if key.release != rel.ID || w.environmentOf(key.account) != p.Name {
 			continue
 		}
+		if w.changedByOthers(key.target, w.writesBefore(key.target, rel.Created), rel.ID) {
+			excused = true // before the release's own first write, too: nobody knows what it may take back
+		}
 		if w.changedByOthers(key.target, base.writes, rel.ID) {
-			excused = true
 			continue
 		}
 		now := w.look(key.target)

@@ -157,7 +157,7 @@ func (w *world) byDice(_ int, in app.Input) (after time.Duration, again bool) {
 // lambda runs a task as a Lambda: it goes on when its execution is stopped, and
 // ends at its time limit or when it crashes.
 func (w *world) lambda(c *caller, function string, payload json.RawMessage) (json.RawMessage, error) {
-	if w.d.chance(w.rate(w.s.rates.kill)) {
+	if w.d.chance(w.rateFor(c, w.s.rates.kill)) {
 		c.doom()
 	}
 	var out json.RawMessage

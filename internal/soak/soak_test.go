@@ -83,12 +83,12 @@ func (w *world) owed() bool {
 
 // tallies add up over many runs.
 type tallies struct {
-	mu                                  sync.Mutex
-	runs, releases, calls, faults, kept int
-	virtual                             time.Duration
-	ends                                map[release.State]int
-	edges                               map[asl.Edge]int
-	failed                              []uint64
+	mu                            sync.Mutex
+	runs, releases, calls, faults int
+	virtual                       time.Duration
+	ends                          map[release.State]int
+	edges                         map[asl.Edge]int
+	failed                        []uint64
 }
 
 func (t *tallies) add(w *world) {
@@ -189,6 +189,7 @@ var found = map[uint64]string{
 	802:  "a layer was published twice after another had hidden the first",
 	837:  "as 372, with two releases that take turns",
 	2341: "as 34, in dev",
+	4907: "an environment was done, but what is live there was not recorded",
 }
 
 // TestFoundSeeds runs the seeds that found something.

@@ -57,7 +57,7 @@ func (c *caller) store(ctx context.Context, action string, key ledger.Key, perfo
 	}
 	fault := ""
 	delay := time.Duration(w.d.IntN(15)) * time.Millisecond
-	if w.d.chance(w.rate(w.s.rates.table)) {
+	if w.d.chance(w.rateFor(c, w.s.rates.table)) {
 		w.faults++
 		w.broke(c)
 		fault = pick(w.d, "throttled", "answer lost", "slow")

@@ -1,0 +1,322 @@
+"""The state machine by a foreign interpreter: the emulator's and our engine run the same executions with scripted task
+results, and have to agree on the path of states, on what each task is given, and on the output."""
+import concurrent.futures
+import copy
+import json
+import logging
+import os
+import re
+import subprocess
+import threading
+import time
+import unittest
+
+os.environ.setdefault("MOTO_PORT", "0")
+
+import moto_plus
+from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+
+from processes import ROOT, binary, build
+from world import DEV, HOME, PROD, TOOLS
+
+TOOLS_SITE = {"environment": "", "account": TOOLS, "region": HOME}
+DEV_SITE = {"environment": "dev", "account": DEV, "region": HOME}
+PROD_SITES = [{"environment": "prod", "account": PROD, "region": region} for region in (HOME, "eu-west-1")]
+
+DONE = {"return": {"status": "done", "seconds": 0}}
+WAIT = {"return": {"status": "wait", "seconds": 1}}
+TRANSIENT = {"error": "Tagboat.Transient", "cause": "try again"}
+FAILED = {"error": "Tagboat.Failed", "cause": "it does not work"}
+
+
+def environments(dev_sites, prod_sites):
+    return [{"name": "dev", "approval": False, "sites": dev_sites}, {"name": "prod", "approval": True, "sites": prod_sites}]
+
+
+def plan(**changes):
+    made = {"release": "r", "dry_run": False, "publish": [TOOLS_SITE], "share": [TOOLS_SITE],
+            "environments": environments([DEV_SITE], PROD_SITES), "count": 2}
+    return {"return": dict(made, **changes)}
+
+
+# What each task answers unless a case says otherwise.
+BASE = {
+    "ReadManifest": [{"return": {"artifacts": ["code", "deps"], "sites": [DEV_SITE, *PROD_SITES]}}],
+    "Plan": [plan()],
+    "RequestApproval": [{"token": {"succeed": {}}}],
+    "AcquireLease": [{"token": {"succeed": {}, "inside": True}}],
+    "PlanEnvironment": [{"return": {"decision": "go"}}],
+    "Finish": [{"return": {"end": "succeeded"}}],
+    "Conclude": [{"return": {"end": "clean"}}],
+    "TakeOver": [{"return": {"finished": False, "error": {"Error": "Tagboat.Interrupted", "Cause": "it died"}}}],
+    "PrepareRollBack": [{"return": {"sites": [DEV_SITE]}}],
+}
+
+
+def states_of(definition, inside=""):
+    """Every state with the name of the Map that it is in."""
+    for name, state in definition["States"].items():
+        yield inside, name, state
+        if "ItemProcessor" in state:
+            yield from states_of(state["ItemProcessor"], name)
+
+
+def definition_for_tests():
+    """The definition, in which the function of each task is called like its state."""
+    with open(os.path.join(ROOT, "statemachine", "release.asl.json"), encoding="utf-8") as file:
+        definition = json.load(file)
+    for _, name, state in states_of(definition):
+        if state["Type"] == "Task":
+            state["Parameters"]["FunctionName"] = name
+    return definition
+
+
+def cases_of(definition):
+    """The cases: some by hand, and for each task one in which it is retried and one in which it fails."""
+    tasks = [(inside, name) for inside, name, state in states_of(definition) if state["Type"] == "Task"]
+    in_maps = [name for inside, name in tasks if inside]
+
+    def case(name, results=None, definition="shipped", **members):
+        merged = {state: [DONE] for state in in_maps} | BASE | (results or {})
+        return {"name": name, "definition": definition, "input": {"release": "r", **members}, "results": merged}
+
+    yield case("everything goes well")
+    yield case("an explicit no to recovery", recover=False)
+    yield case("a dry run", {"Plan": [plan(dry_run=True)]})
+    yield case("nothing to do at all", {
+        "ReadManifest": [{"return": {"artifacts": [], "sites": []}}],
+        "Plan": [plan(publish=[], share=[], environments=[], count=0)]})
+    yield case("environments without sites", {"Plan": [plan(environments=environments([], []))]})
+    yield case("an environment is as planned already", {"PlanEnvironment": [{"return": {"decision": "nothing"}}]})
+    yield case("the plan changed and is asked about again", {
+        "PlanEnvironment": [{"return": {"decision": "ask_again"}}, {"return": {"decision": "go"}}]})
+    yield case("the approval is refused", {"RequestApproval": [{"token": {"error": "Tagboat.Rejected", "cause": "by bob"}}]})
+    yield case("the release is superseded while it waits for the lease", {
+        "AcquireLease": [{"token": {"error": "Tagboat.Superseded", "cause": "by a newer one"}}]})
+    yield case("a token's task fails before it has told the token", {"AcquireLease": [FAILED]})
+    yield case("a token's task is retried", {"AcquireLease": [TRANSIENT, {"token": {"succeed": {}, "inside": True}}]})
+    yield case("a token gives a result that nobody wants", {"RequestApproval": [{"token": {"succeed": {"by": "bob"}}}]})
+    yield case("a recovery rolls back", recover=True)
+    yield case("a recovery finds everything done", {
+        "TakeOver": [{"return": {"finished": True, "error": {"Error": "x", "Cause": "y"}}}]}, recover=True)
+    yield case("a recovery cannot take over", {"TakeOver": [FAILED]}, recover=True)
+    for end in ("clean", "dirty", "something else"):
+        yield case(f"a failure that ends {end}", {"Plan": [FAILED], "Conclude": [{"return": {"end": end}}]})
+    yield case("a rollback without sites", {"Admit": [FAILED], "PrepareRollBack": [{"return": {"sites": []}}]})
+    yield case("a rollback that fails everywhere", {"UpdateSite": [FAILED], "TallyUpdates": [FAILED], "RollBackSite": [FAILED]})
+    yield case("retries that are used up", {"ReadManifest": [TRANSIENT]})
+    yield case("an answer without the fields that are wanted", {"Snapshot": [{"return": {}}]})
+    yield case("an error whose cause is no JSON", {"Admit": [{"error": "Tagboat.Refused", "cause": "a \"tag\" that\nmoved"}]})
+    yield case("a task hangs", {"Admit": [{"hang": True}]}, definition="impatient")
+    yield case("a task in a Map hangs for one site", {"CheckSite": [{"hang": True}]}, definition="impatient")
+    yield case("nobody answers", {"RequestApproval": [{}]}, definition="impatient")
+    for inside, name in tasks:
+        rolls_back = {} if name not in ("PrepareRollBack", "RollBackSite", "Conclude") else {"Admit": [FAILED]}
+        if name == "ReturnLease":
+            rolls_back = {"PlanEnvironment": [{"return": {"decision": "ask_again"}}, {"return": {"decision": "go"}}]}
+        members = {"recover": True} if name == "TakeOver" else {}
+        usual = ({state: [DONE] for state in in_maps} | BASE).get(name, [{}])
+        yield case(f"{name} is retried", rolls_back | {name: [TRANSIENT, *usual]}, **members)
+        yield case(f"{name} fails", rolls_back | {name: [FAILED]}, **members)
+        if inside:
+            yield case(f"{name} takes several turns", rolls_back | {name: [WAIT, WAIT, DONE]}, **members)
+
+
+# Cases in which the interpreters differ, with the clause that decides; the value is what our engine has to do.
+DIFFERENT = {
+    # A path that finds nothing is a States.Runtime, which no Catch of States.ALL catches (Step Functions developer guide,
+    # Handling errors: "States.Runtime … will always cause the execution to fail"). The emulator catches it.
+    "an answer without the fields that are wanted": {"status": "FAILED", "error": "States.Runtime"},
+}
+
+
+def unreachable(edge):
+    """The Catch of an inline Map whose iterations never fail: each ends in a Pass state, and what is left is
+    States.Runtime, which is not caught (as above). It is there for errors that Step Functions may add."""
+    return edge.split()[0] in MAPS and " Catch" in edge
+
+
+MAPS = ("StageArtifacts", "TakeSnapshots", "PublishLayers", "ShareLayers", "SnapshotEnvironment", "CheckAccess", "UpdateFunctions",
+        "ShiftTraffic", "Bake", "RollBack")
+
+# The timeouts that the cases of "impatient" meet, in seconds.
+IMPATIENCE = {"Admit": 1, "CheckSite": 1, "RequestApproval": 1}
+
+
+def impatient(definition):
+    changed = copy.deepcopy(definition)
+    for _, name, state in states_of(changed):
+        if name in IMPATIENCE:
+            state["TimeoutSeconds"] = IMPATIENCE[name]
+    return changed
+
+
+# ---- The foreign interpreter. ----
+
+class Scripted:
+    """Answers the invocations of one execution."""
+
+    def __init__(self, case, backend):
+        self.results, self.backend = case["results"], backend
+        self.lock, self.payloads = threading.Lock(), {}
+
+    def invoke(self, parameters):
+        state, payload = parameters["FunctionName"], json.loads(parameters["Payload"])
+        token = payload.get("token")
+        if token:
+            payload["token"] = "TOKEN"
+        key = state + " " + "".join(json.dumps(payload[k]) for k in ("site", "artifact") if k in payload)
+        with self.lock:
+            seen = self.payloads.setdefault(key, [])
+            seen.append(payload)
+            scripted = self.results.get(state) or [{}]
+            result = scripted[min(len(seen), len(scripted)) - 1]
+        if result.get("hang"):
+            time.sleep(3)
+        if result.get("token"):
+            self.settle(token, result["token"])
+        if "error" in result:
+            message = {"errorMessage": result["cause"], "errorType": result["error"]}
+            return {"FunctionError": "Unhandled", "Payload": message, "StatusCode": 200}
+        return {"Payload": result.get("return", {}), "StatusCode": 200, "ExecutedVersion": "$LATEST"}
+
+    def settle(self, token, settled):
+        def send():
+            if "error" in settled:
+                self.backend.send_task_failure(token, settled["error"], settled["cause"])
+            else:
+                self.backend.send_task_success(token, json.dumps(settled["succeed"]))
+
+        if settled.get("inside"):
+            send()
+        else:
+            threading.Timer(1, send).start()
+
+
+class Hurry:
+    """What the interpreter has for time where it waits between retries."""
+
+    @staticmethod
+    def sleep(_):
+        pass
+
+
+class Foreign:
+    """The emulator's interpreter, without the emulator around it."""
+
+    def __init__(self, definitions):
+        moto_plus.install()
+        self.backend = stepfunctions_parser_backends[TOOLS][HOME]
+        self.machines = {name: self.backend.create_state_machine(name, json.dumps(d), f"arn:aws:iam::{TOOLS}:role/r").arn
+                         for name, d in definitions.items()}
+        self.local = threading.local()
+        self.scripts = {}
+        moto_plus.lambda_tasks._invoke_lambda_function = self.invoke
+        retrier_decl.time = Hurry
+        logging.disable(logging.CRITICAL)
+
+    def invoke(self, parameters, region, state_credentials):
+        return self.scripts[json.loads(parameters["Payload"])["execution"]].invoke(parameters)
+
+    def play(self, name, case):
+        script = self.scripts[name] = Scripted(case, self.backend)
+        execution = self.backend.start_execution(self.machines[case["definition"]], name, json.dumps(case["input"]))
+        while execution.status == "RUNNING":
+            time.sleep(0.02)
+        return {
+            "status": execution.status, "output": execution.output, "error": execution.error, "cause": execution.cause,
+            "payloads": script.payloads, "paths": paths([foreign_event(e) for e in execution.to_history_output()["events"]]),
+        }
+
+
+def foreign_event(event):
+    details = next((v for k, v in event.items() if k.endswith("EventDetails")), None) or {}
+    return {"id": event["id"], "previous": event.get("previousEventId", 0), "type": str(getattr(event["type"], "value", event["type"])),
+            "state": details.get("name"), "index": details.get("index", 0)}
+
+
+def our_event(event):
+    return {"id": event["id"], "previous": event["previousEventId"], "type": event["type"], "state": event.get("state"), "index": event.get("index", 0)}
+
+
+def paths(events):
+    """The states that were entered: of the execution, and of each iteration of each Map by itself, since iterations run
+    side by side. Events are followed back to the event that began their track."""
+    tracks, found, started = {0: ""}, {"": []}, {}
+    for event in events:
+        track = tracks.get(event["previous"], "")
+        kind = event["type"]
+        if kind == "MapStateEntered":
+            started[event["state"]] = started.get(event["state"], 0) + 1
+        if kind == "MapIterationStarted":
+            track = f"{event['state']}#{started[event['state']]}[{event['index']}]"
+        elif kind.startswith("MapIteration") or kind.startswith("MapState"):
+            track = ""  # Maps are not nested
+        tracks[event["id"]] = track
+        if kind.endswith("StateEntered"):
+            found.setdefault(track, []).append(event["state"])
+    return found
+
+
+# ---- The comparison. ----
+
+def setUpModule():
+    build()
+    definition = definition_for_tests()
+    definitions = {"shipped": definition, "impatient": impatient(definition)}
+    cases = {case["name"]: case for case in cases_of(definition)}
+    for case in cases.values():
+        case["input"].setdefault("release", "r")
+    Interpreters.cases = cases
+    ours = subprocess.run([binary("aslrun")], input=json.dumps({"definitions": definitions, "cases": list(cases.values())}),
+                          capture_output=True, text=True, check=False)
+    if ours.returncode != 0:
+        raise RuntimeError(ours.stderr)
+    answer = json.loads(ours.stdout)
+    Interpreters.ours, Interpreters.untaken = answer["outcomes"], answer["untaken"]
+    foreign = Foreign(definitions)
+    with concurrent.futures.ThreadPoolExecutor(24) as pool:
+        names = {name: "case-%d" % number for number, name in enumerate(cases)}
+        played = pool.map(lambda name: (name, foreign.play(names[name], cases[name])), cases)
+        Interpreters.theirs = dict(played)
+    Interpreters.names = names
+
+
+class Interpreters(unittest.TestCase):
+    maxDiff = 4000
+
+    def test_both_take_the_same_path_to_the_same_end(self):
+        for name in self.cases:
+            with self.subTest(name):
+                ours, theirs = self.normal_ours(name), self.normal_theirs(name)
+                if name in DIFFERENT:
+                    self.assertNotEqual(ours, theirs, "they agree by now: take it out of DIFFERENT")
+                    self.assertEqual({k: ours[k] for k in DIFFERENT[name]}, DIFFERENT[name])
+                else:
+                    self.assertEqual(ours, theirs)
+
+    def normal_ours(self, name):
+        ours = self.ours[name]
+        return {
+            "status": ours["status"], "output": ours.get("output"), "error": ours.get("error"), "cause": ours.get("cause"),
+            "paths": paths([our_event(e) for e in ours["events"]]),
+            "payloads": {normal_key(k): v for k, v in ours["payloads"].items()},
+        }
+
+    def normal_theirs(self, name):
+        theirs = json.loads(json.dumps(self.theirs[name], default=str).replace('"%s"' % self.names[name], '"execution"'))
+        theirs["payloads"] = {normal_key(k): v for k, v in theirs["payloads"].items()}
+        return theirs
+
+    def test_every_edge_that_can_be_taken_was_taken(self):
+        self.assertEqual([edge for edge in self.untaken if not unreachable(edge)], [])
+
+
+def normal_key(key):
+    state, _, item = key.partition(" ")
+    return state + " " + (json.dumps(json.loads(item), sort_keys=True) if item else "")
+
+
+if __name__ == "__main__":
+    unittest.main()
