@@ -33,7 +33,9 @@ def run_test(test):
     problems = [text for _, text in result.failures + result.errors]
     skipped = [reason for _, reason in result.skipped]
     word = "FAIL" if problems else "skip" if skipped else "ok"
-    print(f"{word:4} {time.monotonic() - began:6.1f} s  {test.id()}", *skipped, *problems, sep="\n     " if problems else " ", flush=True)
+    line = f"{word:4} {time.monotonic() - began:6.1f} s  {test.id()} {' '.join(skipped)}\n" + "\n".join(problems)
+    sys.stdout.write(line.rstrip("\n") + "\n")
+    sys.stdout.flush()
     return not problems and not (skipped and os.environ.get("CI") == "true")
 
 

@@ -4,8 +4,10 @@ import json
 import pathlib
 import unittest
 
+from botocore.exceptions import ClientError
+
 from checks import Scenario, sites, slow
-from world import DEV, EUROPE, HOME, STAGING, SITES, App, World, layer_zip, until
+from world import DEV, EMPTY, EUROPE, HOME, PARTNER, SITES, STAGING, App, World, archive, layer_zip, until
 
 TAGGED, MOVED, UPLOADED, DROPPED, BROKEN, ASKED, STOPPED = (
     App(name) for name in ("tagged", "moved", "uploaded", "dropped", "broken", "asked", "stopped"))
@@ -180,6 +182,76 @@ class Approvals(Scenario):
             if scheduled.get("Payload", {}).get("do") == "ask":
                 return scheduled["Payload"]["token"]
         return None
+
+
+class Denied(Scenario):
+    """What the roles may not do, although a program that runs with them could try."""
+
+    def refused(self, credentials, service, operation, region=HOME, **arguments):
+        with self.assertRaises(ClientError) as caught:
+            getattr(self.world.aws.client_with(credentials, service, region), operation)(**arguments)
+        self.assertIn(caught.exception.response["Error"]["Code"], ("AccessDenied", "AccessDeniedException", "403"), caught.exception)
+
+    def role(self, name):
+        return self.world.sessions[f"tagboat-{name}"]
+
+    def target(self, account=DEV, by="update", external="tagboat-dev"):
+        return self.world.aws.session(f"arn:aws:iam::{account}:role/tagboat-target", "e2e", self.role(by), ExternalId=external)
+
+    def test_tasks_write_only_where_they_have_to(self):
+        state = self.world.state_bucket
+        for role, key in (("update", "config/registry.yaml"), ("stage", "config/registry.yaml"), ("publish", "staged/x"),
+                          ("plan", "staged/x"), ("webhook", "releases/x/plan.json"), ("manifest", "manifests/tagged.yaml")):
+            with self.subTest(role=role, key=key):
+                self.refused(self.role(role), "s3", "put_object", Bucket=state, Key=key, Body=b"")
+        self.refused(self.role("stage"), "s3", "put_object", Bucket=self.world.uploads_bucket, Key="drops/tagged/deps/9.zip", Body=b"")
+        self.refused(self.role("tally"), "s3", "get_object", Bucket=state, Key="config/registry.yaml")
+
+    def test_tasks_do_not_do_each_others_work(self):
+        layer = {"LayerName": TAGGED.layer, "VersionNumber": 1}
+        self.refused(self.role("publish"), "lambda", "add_layer_version_permission", StatementId="x", Action="lambda:GetLayerVersion",
+                     Principal="*", **layer)
+        self.refused(self.role("share"), "lambda", "publish_layer_version", LayerName=TAGGED.layer, Content={"ZipFile": layer_zip("x")})
+        self.refused(self.role("update"), "lambda", "invoke", FunctionName="tagboat-conclude")
+        self.refused(self.role("share"), "lambda", "delete_layer_version", **layer)
+        self.refused(self.role("admit"), "secretsmanager", "get_secret_value", SecretId="tagboat/webhook")
+        self.refused(self.role("webhook"), "secretsmanager", "get_secret_value", SecretId="tagboat/github")
+        self.refused(self.role("tally"), "dynamodb", "delete_table", TableName=self.world.table)
+        self.refused(self.role("plan"), "stepfunctions", "start_execution", stateMachineArn=self.world.machine, input="{}")
+
+    def test_target_roles_trust_five_tasks_and_their_external_id(self):
+        arn = f"arn:aws:iam::{DEV}:role/tagboat-target"
+        for role in ("webhook", "admit", "publish", "share", "conclude", "report"):
+            with self.subTest(role=role):
+                self.refused(self.role(role), "sts", "assume_role", RoleArn=arn, RoleSessionName="e2e", ExternalId="tagboat-dev")
+        for external in ({}, {"ExternalId": "tagboat-prod"}):
+            with self.subTest(external):
+                self.refused(self.role("update"), "sts", "assume_role", RoleArn=arn, RoleSessionName="e2e", **external)
+        self.target()  # with its own id, it may
+
+    def test_target_roles_touch_only_their_functions_and_staged_code(self):
+        code = {"ZipFile": archive({"app.py": EMPTY})}
+        target = self.target()
+        self.refused(target, "lambda", "update_function_code", FunctionName="foreign-api", **code)
+        self.refused(target, "lambda", "get_function", FunctionName="foreign-api")
+        self.refused(target, "lambda", "delete_function", FunctionName=TAGGED.function)
+        self.refused(target, "lambda", "add_permission", FunctionName=TAGGED.function, StatementId="x", Action="lambda:InvokeFunction", Principal="*")
+        self.refused(target, "s3", "get_object", Bucket=self.world.state_bucket, Key="config/registry.yaml")
+        self.refused(target, "s3", "put_object", Bucket=self.world.state_bucket, Key="staged/tagged/x", Body=b"")
+        self.refused(target, "iam", "list_roles")
+
+    def test_a_layer_that_is_not_shared_cannot_be_attached(self):
+        made = self.world.aws.client("lambda").publish_layer_version(LayerName="secret", Content={"ZipFile": layer_zip("secret")})
+        self.refused(self.target(), "lambda", "get_layer_version_by_arn", Arn=made["LayerVersionArn"])
+        self.refused(self.target(), "lambda", "update_function_configuration", FunctionName=TAGGED.function,
+                     Layers=[made["LayerVersionArn"]])
+
+    def test_accounts_that_are_no_targets_read_nothing(self):
+        partner = self.world.aws.admin(PARTNER)
+        self.world.aws.client("s3").put_object(Bucket=self.world.state_bucket, Key="staged/x", Body=b"code")
+        self.refused(partner, "s3", "get_object", Bucket=self.world.state_bucket, Key="staged/x")
+        # An account that is one reads through its target role alone.
+        self.refused(self.world.aws.admin(DEV), "s3", "get_object", Bucket=self.world.state_bucket, Key="staged/x")
 
 
 if __name__ == "__main__":

@@ -142,10 +142,12 @@ class GitHub:
 class World:
     """Everything, ready for releases."""
 
-    def __init__(self, name, apps, environments=()):
-        """The name is that of the logs' folder; apps are those that the registry knows; environments are added to those of TARGETS."""
+    def __init__(self, name, apps, environments=(), functions=None):
+        """The name is that of the logs' folder; apps are those that the registry knows; environments are added to those of
+        TARGETS. functions are the names that target accounts allow; by default those of the apps."""
         build()
-        self.apps, self.more_environments = apps, environments
+        self.apps, self.more_environments = list(apps), environments
+        self.allowed = functions or ",".join(app.name + "-*" for app in apps)
         self.folder = tempfile.mkdtemp(prefix="tagboat-e2e-")
         self.processes = Processes(os.path.join(BUILD, "logs", name))
         try:
@@ -203,7 +205,7 @@ class World:
         for environment, account in TARGETS.items():
             self.stack("iam/target-account.yaml", "tagboat-target", account, HOME, {
                 "ToolsAccount": TOOLS, "ToolsStack": STACK, "ExternalId": "tagboat-" + environment,
-                "RoleName": ROLE, "FunctionNames": ",".join(app.name + "-*" for app in self.apps),
+                "RoleName": ROLE, "FunctionNames": self.allowed,
             })
         self.monitoring = {region: self.publish_monitoring(region) for region in (HOME, EUROPE)}
         for _, account, region in SITES:

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,6 +50,9 @@ func (w *world) newCaller(ctx context.Context, what string, in app.Input) *calle
 	w.living[c.id] = c
 	return c
 }
+
+// livingIDs are the callers that are at work, oldest first.
+func (w *world) livingIDs() []int { return slices.Sorted(maps.Keys(w.living)) }
 
 // end forgets a caller that has done its work.
 func (c *caller) end() {

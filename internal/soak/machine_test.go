@@ -65,8 +65,8 @@ func (w *world) statusChanged(execution string) {
 		return
 	}
 	for range pick(w.d, 1, 1, 1, 2) {
-		_ = w.clock.Sleep(context.Background(), w.d.between(0, 20*time.Second)) // cannot fail
-		for range 3 {                                                           // asynchronous invocations are tried three times
+		_ = w.clock.Sleep(context.Background(), pick(w.d, 0, w.d.between(0, 20*time.Second))) // cannot fail
+		for range 3 {                                                                         // asynchronous invocations are tried three times
 			err := w.act(context.Background(), "ended "+execution, func(c *caller, p *app.Parts) error { return p.Recovery().Ended(c.ctx, execution) })
 			if err == nil {
 				break

@@ -52,19 +52,10 @@ func (w *world) accidents() {
 	w.clock.Go(w.repairs)
 }
 
-// stopExecution stops an execution by hand. No Catch of it runs.
-func (w *world) stopExecution() {
-	if names := w.running(); len(names) > 0 {
-		name := pick(w.d, names...)
-		err := w.engine.Stop(context.Background(), name, "Stopped", "by hand")
-		w.log.add("operator", "stops %s (%v)", name, err)
-	}
-}
-
 // restart kills the process in the middle of everything and starts it anew.
 func (w *world) restart() {
 	w.log.add("operator", "kills the process")
-	for _, id := range slices.Sorted(maps.Keys(w.living)) {
+	for _, id := range w.livingIDs() {
 		w.living[id].die("with its process")
 		w.broke(w.living[id])
 	}
@@ -89,6 +80,10 @@ func (w *world) anyFunction() (target, appSpec) {
 // meddle changes a function by hand. Refusals are the caller's own business.
 func (w *world) meddle() {
 	t, _ := w.anyFunction()
+	w.meddleWith(t)
+}
+
+func (w *world) meddleWith(t target) {
 	api, ctx := w.cloud.Root(t.account).Lambda(t.region), context.Background()
 	f, _ := w.cloud.Function(t.account, t.region, t.name)
 	var err error

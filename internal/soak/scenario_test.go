@@ -73,7 +73,7 @@ type appSpec struct {
 type rates struct {
 	aws, github, table, engine float64
 	kill, twice                float64
-	settle                     float64
+	settle, strike             float64
 
 	stop, restart, meddle, alarm, slowLambda time.Duration
 	lostEvents                               float64
@@ -151,7 +151,7 @@ func newRates(d dice, serve bool) rates {
 		return mean
 	}
 	r := rates{
-		aws: some(), github: some(), table: some() / 2, engine: some(), kill: 2 * some(), twice: 2 * some(), settle: some(),
+		aws: some(), github: some(), table: some() / 2, engine: some(), kill: 2 * some(), twice: 2 * some(), settle: some(), strike: some() / 2,
 		stop: often(20 * time.Minute), meddle: often(20 * time.Minute), alarm: often(30 * time.Minute),
 		slowLambda: often(time.Hour), lostEvents: pick(d, 0.0, 0.2, 1),
 	}

@@ -32,12 +32,17 @@ type watch struct {
 	events     []*event
 	sending    int // events that have no answer yet
 	ends       map[release.State]int
+	// seen is when a release last read an object, foreign when somebody else last wrote it.
+	seen    map[string]int
+	foreign map[object]int
+	moments int
 }
 
 func newWatch() watch {
 	return watch{
 		records: map[string]release.Release{}, baselines: map[touched]baseline{}, writes: map[target][]write{},
 		versions: map[string]int{}, intents: map[string]intent{}, broken: map[string]int{}, undoBroken: map[string]int{}, doubled: map[string]bool{}, ends: map[release.State]int{},
+		seen: map[string]int{}, foreign: map[object]int{},
 	}
 }
 
@@ -121,6 +126,8 @@ func (w *world) watchOthers(call sim.Call) {
 	if t, ok := functionOf(call); ok && isWrite(call) {
 		w.log.add("somebody else", "%s %s", call.Action, call.Resource)
 		w.writes[t] = append(w.writes[t], write{"", w.clock.Now()})
+		o, _ := objectOf(call)
+		w.foreign[o] = w.now()
 	}
 }
 
@@ -185,6 +192,7 @@ func (w *world) lease(name string) ledger.Lease {
 
 // watchPerform notes a write at the moment it takes effect.
 func (w *world) watchPerform(c *caller, call sim.Call) {
+	w.watchCollisions(c, call)
 	t, ok := functionOf(call)
 	if !ok || !isWrite(call) {
 		return

@@ -1,0 +1,238 @@
+#!/usr/bin/env python3
+"""Takes each action out of each statement of each role, one at a time, and runs releases: one has to fail, or the action is
+listed with the reason why the emulator cannot show its need. usage: iam_matrix.py [-n N] [ROLE …]
+
+The reruns share one warm world; each has an application of its own. The result is a page for the docs, on standard output
+and in .build/e2e/iam.md. An action that no rerun misses and that has no reason here, and a wildcard without one, is a
+failure. -n takes the first N actions of each role only, to try it out.
+"""
+import argparse
+import copy
+import json
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from checks import Scenario
+from processes import BUILD
+from world import DEV, EUROPE, HOME, App, World, layer_zip, until
+
+# One environment in two regions: what a task does for the first site differs from what it does for others.
+BOTH = {"name": "both", "account": DEV, "regions": [HOME, EUROPE], "role": "tagboat-target", "external_id": "tagboat-dev"}
+ASKED = dict(BOTH, name="asked", regions=[HOME], approval="required")
+SITES = (("both", DEV, HOME), ("both", DEV, EUROPE))
+
+# Actions whose need the emulator cannot show, and why.
+UNSHOWN = {
+    "logs:CreateLogStream": "Lambda itself writes the logs with the role; the Lambda host of the tests writes files",
+    "logs:PutLogEvents": "as logs:CreateLogStream",
+    "xray:PutTraceSegments": "Lambda and Step Functions themselves write the traces with the role; the tests record none",
+    "xray:PutTelemetryRecords": "as xray:PutTraceSegments",
+    "xray:GetSamplingRules": "as xray:PutTraceSegments",
+    "xray:GetSamplingTargets": "as xray:PutTraceSegments",
+    "sqs:SendMessage": "Lambda sends what a function failed at three times; no release does that",
+    "lambda:GetProvisionedConcurrencyConfig": "the emulator has no provisioned concurrency: it answers 404 before it asks IAM",
+    "cloudwatch:DescribeAlarmHistory": "asked only where an alarm changed its state during the shift",
+}
+for _log in ("CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries", "PutResourcePolicy",
+             "DescribeResourcePolicies", "DescribeLogGroups"):
+    UNSHOWN["logs:" + _log] = "Step Functions itself sets up its log delivery with the role; the emulator delivers no logs"
+
+# Why a statement's resource has a wildcard, by its action.
+WILDCARDS = {
+    "logs:": "of log streams; log deliveries and resource policies have no resource (Service Authorization Reference)",
+    "xray:": "traces have no resource (Service Authorization Reference)",
+    "lambda:ListLayerVersions": "lists have no resource (Service Authorization Reference)",
+    "lambda:InvokeFunction": "of versions of one function",
+    "lambda:GetLayerVersion": "of layers, whose names are the applications', of any account for those that functions have already",
+    "lambda:": "of functions and layers by the applications' names, which the registry decides; the session policy narrows each use to one application",
+    "s3:": "of objects below one prefix",
+    "sts:AssumeRole": "of one role's name in any account; the role's own trust decides",
+    "states:": "of executions of one state machine",
+    "cloudwatch:": "composite alarms are shown only to who may describe all (CloudWatch API reference, DescribeAlarms)",
+}
+
+
+class Missed(Scenario):
+    """The scenarios, as methods that raise where a release does not go as it has to."""
+
+    def runTest(self):
+        raise NotImplementedError
+
+    def tag(self, app):
+        sha, (_, answer) = self.push(app, "1.0.0", app.files("1.0.0", "first"))
+        self.assertEqual(answer["code"], "started")
+        self.ends(answer["releases"][0], "SUCCEEDED", 60)
+        self.check_live(app, SITES, "1.0.0", "first", 1)
+        self.check_shared(app, HOME, 1)
+        self.check_told(sha, app, "success", {"both": "success"})
+
+    def upload(self, app):
+        folder, s3 = f"artifacts/{app.name}/1.0.0/", self.world.aws.client("s3")
+        s3.put_object(Bucket=self.world.uploads_bucket, Key=folder + "deps.zip", Body=layer_zip("first"))
+        manifest = app.manifest(code=False, deps={"object": "deps.zip"}).encode()
+        s3.put_object(Bucket=self.world.uploads_bucket, Key=folder + "tagboat.yaml", Body=manifest)
+        self.started_by_itself(app)
+
+    def drop(self, app):
+        self.world.aws.client("s3").put_object(Bucket=self.world.uploads_bucket, Key=f"drops/{app.name}/deps/1.0.0.zip", Body=layer_zip("first"))
+        self.started_by_itself(app)
+
+    def started_by_itself(self, app):
+        release = until(lambda: (e := self.executions(app)) and e[0]["name"], 10, what="the release")
+        self.ends(release, "SUCCEEDED", 60)
+        self.assertEqual(self.layer_versions(app, HOME), [1])
+
+    def broken(self, app):
+        sha, (_, answer) = self.push(app, "1.0.0", app.files("1.0.0", "first", needs="NOWHERE"))
+        ended = self.ends(answer["releases"][0], "FAILED", 60)
+        self.assertEqual(ended["error"], "Tagboat.Clean")
+        self.check_untouched(app, SITES)
+        self.check_told(sha, app, "failure", {"both": "failure"})
+
+    def stopped(self, app):
+        _, (_, answer) = self.push(app, "1.0.0", app.files("1.0.0", "first"))
+        release = answer["releases"][0]
+        until(lambda: self.entered(release, "AcquireLease"), 60, what="the lease")
+        self.world.aws.client("stepfunctions").stop_execution(executionArn=self.execution(release)["executionArn"])
+        until(lambda: len(self.executions(app)) == 2, 20, what="the recovery")
+        self.ends(release + "-r1", "FAILED", 200)
+        self.check_untouched(app, SITES)
+
+    def asked(self, app):
+        app.environments = ("asked",)
+        self.world.put_registry()
+        _, (_, answer) = self.push(app, "1.0.0", app.files("1.0.0", "first"))
+        until(lambda: self.entered(answer["releases"][0], "RequestApproval"), 60, what="the question")
+        self.assertEqual(self.state_of(answer["releases"][0]), "waiting_approval")
+
+    def state_of(self, release):
+        item = lambda: self.world.aws.client("dynamodb").scan(TableName=self.world.table)["Items"]
+        return until(lambda: next((i for i in item() if release in json.dumps(i) and "waiting_approval" in json.dumps(i)), None), 20,
+                     what="the question") and "waiting_approval"
+
+    def entered(self, release, state):
+        history = self.world.aws.client("stepfunctions").get_execution_history(executionArn=self.execution(release)["executionArn"])["events"]
+        return any(e.get("stateEnteredEventDetails", {}).get("name") == state for e in history)
+
+
+# Which scenarios show what a role's actions are for; for the others, a tag is enough.
+SCENARIOS = {
+    "artifact": ["upload"], "manifest": ["tag", "drop", "upload"], "stage": ["tag", "drop"], "rollback": ["broken"],
+    "conclude": ["tag", "broken"], "recover": ["stopped"], "approval": ["asked"], "target": ["tag", "broken"], "admit": ["tag", "upload"],
+    "lease": ["tag", "stopped"], "update": ["tag", "broken"], "shift": ["tag", "broken"],
+}
+
+
+class Matrix:
+    def __init__(self, world):
+        self.world, self.count = world, 0
+        Scenario.world = world
+
+    def app(self):
+        """A fresh application, alone in the registry, with its functions."""
+        self.count += 1
+        app = App(f"m{self.count}", ("both",))
+        self.world.apps[:] = [app]
+        for _, account, region in SITES:
+            self.world.create_function(app.function, account, region)
+        self.world.put_registry()
+        return app
+
+    def failing(self, scenarios):
+        """The first scenario that fails, with its reason; None if all go as they have to."""
+        for name in scenarios:
+            test, app = Missed(), self.app()
+            try:
+                getattr(test, name)(app)
+            except Exception as problem:  # whatever shows it
+                return name, str(problem).strip().splitlines()[0][:140]
+        return None
+
+    def roles(self):
+        tools = [(r["RoleName"].removeprefix("tagboat-"), "tagboat-" + r["RoleName"].removeprefix("tagboat-"), None)
+                 for r in self.world.aws.client("iam").list_roles()["Roles"] if r["RoleName"].startswith("tagboat-")]
+        return [(short, name, self.world.aws.client("iam")) for short, name, _ in tools] + [
+            ("target", "tagboat-target", self.world.aws.client("iam", DEV))]
+
+    def try_role(self, short, name, iam, limit):
+        policy_name = iam.list_role_policies(RoleName=name)["PolicyNames"][0]
+        document = iam.get_role_policy(RoleName=name, PolicyName=policy_name)["PolicyDocument"]
+        rows = []
+        for i, statement in enumerate(document["Statement"]):
+            for action in as_list(statement["Action"]):
+                if limit is not None and len(rows) >= limit:
+                    return rows
+                rows.append(self.try_action(short, name, iam, policy_name, document, i, action))
+        return rows
+
+    def try_action(self, short, name, iam, policy_name, document, index, action):
+        resources = as_list(document["Statement"][index]["Resource"])
+        if action in UNSHOWN:
+            return short, index, action, resources, "not shown", UNSHOWN[action]
+        without = copy.deepcopy(document)
+        statement = without["Statement"][index]
+        statement["Action"] = [a for a in as_list(statement["Action"]) if a != action]
+        if not statement["Action"]:
+            del without["Statement"][index]
+        began = time.monotonic()
+        iam.put_role_policy(RoleName=name, PolicyName=policy_name, PolicyDocument=json.dumps(without))
+        try:
+            shown = self.failing(SCENARIOS.get(short, ["tag"]))
+        finally:
+            iam.put_role_policy(RoleName=name, PolicyName=policy_name, PolicyDocument=json.dumps(document))
+        verdict = ("needed", f"{shown[0]}: {shown[1]}") if shown else ("UNEXPLAINED", "every scenario goes on without it")
+        print(f"{time.monotonic() - began:6.1f} s  {short} {action}: {verdict[0]} ({verdict[1]})", file=sys.stderr, flush=True)
+        return (short, index, action, resources, *verdict)
+
+
+def as_list(value):
+    return value if isinstance(value, list) else [value]
+
+
+def wildcard_reason(action):
+    return next((WILDCARDS[key] for key in sorted(WILDCARDS, key=len, reverse=True) if action.startswith(key)), None)
+
+
+def page(rows):
+    lines = ["| role | action | resource | without it |", "|---|---|---|---|"]
+    for short, _, action, resources, verdict, reason in rows:
+        told = "; ".join(r.replace("|", "\\|") for r in resources)
+        lines.append(f"| {short} | `{action}` | `{told}` | {verdict}: {reason.replace('|', ' ')} |")
+    lines += ["", "| role | action | wildcard | why |", "|---|---|---|---|"]
+    for short, _, action, resources, _, _ in rows:
+        for resource in resources:
+            if "*" in resource:
+                lines.append(f"| {short} | `{action}` | `{resource}` | {wildcard_reason(action) or 'UNEXPLAINED'} |")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-n", type=int, help="actions of each role")
+    parser.add_argument("roles", nargs="*")
+    arguments = parser.parse_args()
+    world = World("iam", [], [BOTH, ASKED], functions="m*")
+    try:
+        matrix = Matrix(world)
+        everything = sorted({s for names in SCENARIOS.values() for s in names} | {"tag"})
+        sound = matrix.failing([s for s in everything if not arguments.roles or s != "stopped"])
+        if sound:
+            sys.exit(f"with all rights, {sound[0]} fails: {sound[1]}")
+        rows = []
+        for short, name, iam in matrix.roles():
+            if not arguments.roles or short in arguments.roles:
+                rows += matrix.try_role(short, name, iam, arguments.n)
+    finally:
+        world.close()
+    text = page(rows)
+    with open(os.path.join(BUILD, "iam.md"), "w", encoding="utf-8") as file:
+        file.write(text)
+    print(text)
+    sys.exit(1 if "UNEXPLAINED" in text else 0)
+
+
+if __name__ == "__main__":
+    main()
