@@ -22,6 +22,7 @@ from world import DEV, EUROPE, HOME, App, World, layer_zip, until
 # One environment in two regions: what a task does for the first site differs from what it does for others.
 BOTH = {"name": "both", "account": DEV, "regions": [HOME, EUROPE], "role": "tagboat-target", "external_id": "tagboat-dev"}
 ASKED = dict(BOTH, name="asked", regions=[HOME], approval="required")
+BAKING = dict(BOTH, name="baking", regions=[HOME], bake="40s")
 SITES = (("both", DEV, HOME), ("both", DEV, EUROPE))
 
 # Actions whose need the emulator cannot show, and why.
@@ -34,7 +35,6 @@ UNSHOWN = {
     "xray:GetSamplingTargets": "as xray:PutTraceSegments",
     "sqs:SendMessage": "Lambda sends what a function failed at three times; no release does that",
     "lambda:GetProvisionedConcurrencyConfig": "the emulator has no provisioned concurrency: it answers 404 before it asks IAM",
-    "cloudwatch:DescribeAlarmHistory": "asked only where an alarm changed its state during the shift",
 }
 for _log in ("CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries", "PutResourcePolicy",
              "DescribeResourcePolicies", "DescribeLogGroups"):
@@ -108,6 +108,38 @@ class Missed(Scenario):
         until(lambda: self.entered(answer["releases"][0], "RequestApproval"), 60, what="the question")
         self.assertEqual(self.state_of(answer["releases"][0]), "waiting_approval")
 
+    def superseded(self, app):
+        """Three releases of an app whose newer ones supersede: the first holds the lease for a minute, the second waits for it,
+        and the third takes the place of the second."""
+        app.settings["concurrency"] = "supersede"
+        self.world.put_registry()
+        releases = []
+        for version, more in (("1.0.0", {"traffic": "Canary10Percent1Minutes"}), ("1.1.0", {}), ("1.2.0", {})):
+            _, (_, answer) = self.push(app, version, app.files(version, version, **more))
+            releases += answer["releases"]
+            until(lambda: self.entered(releases[-1], "AcquireLease"), 60, what="the lease")
+        self.ends(releases[1], "FAILED", 30)
+        self.ends(releases[2], "SUCCEEDED", 150)
+
+    def rang(self, app):
+        """A function without its alias gets one; an alarm rings while the release bakes, and the alias is deleted again."""
+        app.environments = ("baking",)
+        self.world.put_registry()
+        functions, alarms = self.world.aws.client("lambda", DEV), self.world.aws.client("cloudwatch", DEV)
+        functions.delete_alias(FunctionName=app.function, Name="live")
+        alarm = {"AlarmName": app.name + "-errors", "Namespace": "e2e", "MetricName": "Errors", "EvaluationPeriods": 1, "Period": 60,
+                 "Threshold": 1, "ComparisonOperator": "GreaterThanThreshold", "Statistic": "Sum"}
+        alarms.put_metric_alarm(**alarm)
+        alarms.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue="OK", StateReason="quiet")
+        _, (_, answer) = self.push(app, "1.0.0", app.files("1.0.0", "first", alarms=[alarm["AlarmName"]]))
+        until(lambda: self.entered(answer["releases"][0], "Bake"), 60, what="the bake time")
+        self.assertEqual(self.answer_of(app, DEV, HOME), {"statusCode": 200, "version": "1.0.0", "library": "first"})
+        alarms.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue="ALARM", StateReason="it rings")
+        alarms.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue="OK", StateReason="it has rung")
+        ended = self.ends(answer["releases"][0], "FAILED", 120)
+        self.assertEqual(ended["error"], "Tagboat.Clean")
+        self.assertEqual(functions.list_aliases(FunctionName=app.function)["Aliases"], [])
+
     def state_of(self, release):
         item = lambda: self.world.aws.client("dynamodb").scan(TableName=self.world.table)["Items"]
         return until(lambda: next((i for i in item() if release in json.dumps(i) and "waiting_approval" in json.dumps(i)), None), 20,
@@ -121,8 +153,8 @@ class Missed(Scenario):
 # Which scenarios show what a role's actions are for; for the others, a tag is enough.
 SCENARIOS = {
     "artifact": ["upload"], "manifest": ["tag", "drop", "upload"], "stage": ["tag", "drop"], "rollback": ["broken"],
-    "conclude": ["tag", "broken"], "recover": ["stopped"], "approval": ["asked"], "target": ["tag", "broken"], "admit": ["tag", "upload"],
-    "lease": ["tag", "stopped"], "update": ["tag", "broken"], "shift": ["tag", "broken"],
+    "conclude": ["tag", "broken"], "recover": ["stopped"], "approval": ["asked"], "target": ["tag", "broken", "rang"], "admit": ["tag", "upload"],
+    "lease": ["tag", "superseded"], "update": ["tag", "broken"], "shift": ["tag", "rang"],
 }
 
 
@@ -183,7 +215,7 @@ class Matrix:
             shown = self.failing(SCENARIOS.get(short, ["tag"]))
         finally:
             iam.put_role_policy(RoleName=name, PolicyName=policy_name, PolicyDocument=json.dumps(document))
-        verdict = ("needed", f"{shown[0]}: {shown[1]}") if shown else ("UNEXPLAINED", "every scenario goes on without it")
+        verdict = ("needed", shown[0]) if shown else ("UNEXPLAINED", "every scenario goes on without it")
         print(f"{time.monotonic() - began:6.1f} s  {short} {action}: {verdict[0]} ({verdict[1]})", file=sys.stderr, flush=True)
         return (short, index, action, resources, *verdict)
 
@@ -197,16 +229,26 @@ def wildcard_reason(action):
 
 
 def page(rows):
-    lines = ["| role | action | resource | without it |", "|---|---|---|---|"]
+    """Two tables: what each action is for, and why resources have wildcards."""
+    lines = ["| role | action | of | without it |", "|---|---|---|---|"]
     for short, _, action, resources, verdict, reason in rows:
-        told = "; ".join(r.replace("|", "\\|") for r in resources)
-        lines.append(f"| {short} | `{action}` | `{told}` | {verdict}: {reason.replace('|', ' ')} |")
-    lines += ["", "| role | action | wildcard | why |", "|---|---|---|---|"]
+        if verdict != "not shown":
+            lines.append(f"| {short} | `{action}` | {told(resources)} | {'a release fails (' + reason + ')' if verdict == 'needed' else 'UNEXPLAINED: ' + reason} |")
+    lines += ["", "| not shown by the emulator | why |", "|---|---|"]
+    lines += sorted({f"| `{action}` | {reason} |" for _, _, action, _, verdict, reason in rows if verdict == "not shown"})
+    lines += ["", "| wildcard | roles | why |", "|---|---|---|"]
+    wild = {}
     for short, _, action, resources, _, _ in rows:
         for resource in resources:
-            if "*" in resource:
-                lines.append(f"| {short} | `{action}` | `{resource}` | {wildcard_reason(action) or 'UNEXPLAINED'} |")
+            if "*" in resource.replace(":log-group:", "") and not action.startswith(("logs:", "xray:")):
+                wild.setdefault((resource, wildcard_reason(action) or "UNEXPLAINED"), set()).add(short)
+    lines += [f"| `{resource}` | {', '.join(sorted(roles))} | {why} |" for (resource, why), roles in sorted(wild.items())]
+    lines.append(f"| `*` and log streams, for logs and traces | all | {WILDCARDS['logs:']}; {WILDCARDS['xray:']} |")
     return "\n".join(lines) + "\n"
+
+
+def told(resources):
+    return ", ".join(f"`{r.split(':', 5)[-1] if r != '*' else '*'}`" for r in resources)
 
 
 def main():
@@ -214,7 +256,7 @@ def main():
     parser.add_argument("-n", type=int, help="actions of each role")
     parser.add_argument("roles", nargs="*")
     arguments = parser.parse_args()
-    world = World("iam", [], [BOTH, ASKED], functions="m*")
+    world = World("iam", [], [BOTH, ASKED, BAKING], functions="m*")
     try:
         matrix = Matrix(world)
         everything = sorted({s for names in SCENARIOS.values() for s in names} | {"tag"})

@@ -268,12 +268,14 @@ class Asked:
         """Also what the service does with its caller's rights."""
         yield self.action, self.resource
         body = self.body() if self.action.startswith("lambda:") else {}
-        # Code is read with the rights of the caller (Lambda API reference, UpdateFunctionCode: "S3Bucket"; the
-        # developer guide's cross-account deployments).
+        # Code is read with the rights of the caller, who needs both actions for a version (Lambda developer guide,
+        # deploying .zip file archives from a bucket of another account).
         source = {**body, **body.get("Content", {}), **(body.get("Code") or {})}
         if self.action in ("lambda:UpdateFunctionCode", "lambda:PublishLayerVersion", "lambda:CreateFunction") and "S3Bucket" in source:
-            version = source.get("S3ObjectVersion")
-            yield "s3:GetObjectVersion" if version else "s3:GetObject", f"arn:aws:s3:::{source['S3Bucket']}/{source['S3Key']}"
+            found = f"arn:aws:s3:::{source['S3Bucket']}/{source['S3Key']}"
+            yield "s3:GetObject", found
+            if source.get("S3ObjectVersion"):
+                yield "s3:GetObjectVersion", found
         # A caller who attaches layers needs to be allowed to read them (developer guide, Granting layer access).
         if self.action in ("lambda:UpdateFunctionConfiguration", "lambda:CreateFunction"):
             for layer in body.get("Layers") or []:

@@ -282,6 +282,7 @@ class App:
 
     def __init__(self, name, environments=("dev", "staging", "prod")):
         self.name, self.environments = name, environments
+        self.settings = {}  # further fields of the registry
         self.function, self.layer = name + "-api", name + "-deps"
 
     def registered(self):
@@ -289,7 +290,7 @@ class App:
             "name": self.name, "repository": {"id": REPOSITORY_ID, "name": REPOSITORY}, "tags": self.name + "-v{version}",
             "branches": ["main"], "environments": list(self.environments), "resources": [self.name + "-*"],
             "manifest": self.name + "/tagboat.yaml", "drop_manifest": f"manifests/{self.name}.yaml",
-            "sharing": {"accounts": [PARTNER], "organization": True},
+            "sharing": {"accounts": [PARTNER], "organization": True}, **self.settings,
         }
 
     def tag(self, version):
@@ -310,9 +311,9 @@ class App:
             "functions": [api],
         }, indent=1)  # JSON is YAML
 
-    def files(self, version, library, needs=None):
+    def files(self, version, library, needs=None, **function):
         """The repository at a version."""
-        return {self.name + "/tagboat.yaml": self.manifest(), self.name + "/src/app.py": handler(version, needs),
+        return {self.name + "/tagboat.yaml": self.manifest(**function), self.name + "/src/app.py": handler(version, needs),
                 self.name + "/layer/python/library.py": f"VERSION = {library!r}\n"}
 
 

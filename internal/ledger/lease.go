@@ -29,7 +29,8 @@ func (l *Ledger) editLease(ctx context.Context, name string, change func(*Lease)
 
 // Acquire takes a lease for ttl, or waits in its queue: first come, first
 // served. Who waits is told with its token, by whoever Return hands the lease to;
-// with an empty token Acquire does not wait, and held false means to try later.
+// with an empty token Acquire does not wait, held false means to try later, and
+// the lease is one for a single call: a dirty end of its release does not keep it.
 //
 // A release that acquires again keeps its place with the new token. If it is
 // the holder already, it is held, by the given execution from now on.
@@ -64,6 +65,7 @@ func (l *Ledger) Acquire(ctx context.Context, lease string, h Holder, token stri
 		if free && doc.next(h.Release) {
 			doc.dequeue(h.Release)
 			doc.grant(h, now, ttl)
+			doc.Brief = token == ""
 		}
 		return nil
 	})
@@ -85,7 +87,7 @@ func (l *Ledger) free(ctx context.Context, doc *Lease) (bool, error) {
 	if err != nil || !found {
 		return err == nil, err
 	}
-	return owner.State.Ended() && owner.State != release.FailedDirty, nil
+	return owner.State.Ended() && (owner.State != release.FailedDirty || doc.Brief), nil
 }
 
 // leftDirty tells whether a lease is not to be handed on before it is cleared: it is marked, or
@@ -95,7 +97,7 @@ func (l *Ledger) leftDirty(ctx context.Context, doc *Lease) (bool, error) {
 		return true, nil
 	}
 	owner, _, err := l.find(ctx, doc.Holder.Release)
-	return owner.State == release.FailedDirty, err
+	return owner.State == release.FailedDirty && !doc.Brief, err
 }
 
 // Renew prolongs a lease that h holds, expired or not, and confirms one that

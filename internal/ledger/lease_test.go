@@ -406,6 +406,23 @@ func TestADirtyEndWhoseLeaseIsNotMarkedKeepsItToo(t *testing.T) {
 	want(t, "held", held, true)
 }
 
+func TestALeaseForOneCallIsNotKeptByADirtyRelease(t *testing.T) {
+	l := newLeases(t)
+	l.acquire(l.a, "", false)
+	l.end(t, l.a.Release, release.FailedDirty)
+	held, _ := l.acquire(l.b, "", false)
+	want(t, "held before it expires", held, false)
+	_, err := l.Return(t.Context(), env, l.a)
+	ok(t, err)
+	held, _ = l.acquire(l.b, "", false)
+	want(t, "held when it was given back", held, true)
+
+	l.end(t, l.b.Release, release.FailedDirty)
+	l.pass(2 * ttl)
+	held, _ = l.acquire(l.c, "", false)
+	want(t, "held when it expired", held, true)
+}
+
 func TestACleanLeaseCannotBeCleared(t *testing.T) {
 	l := newLeases(t)
 	_, err := l.Clear(t.Context(), env, "fixed", "jo")

@@ -37,6 +37,9 @@ type Lease struct {
 	Holder  Holder    `json:"holder,omitzero"`
 	Since   time.Time `json:"since,omitzero"`
 	Expires time.Time `json:"expires,omitzero"`
+	// Brief is true for a lease that was taken without waiting: it is held for a
+	// call, and says nothing about targets that its release may leave dirty.
+	Brief bool `json:"brief,omitempty"`
 	// Token tells the holder that the lease was handed over to it; it is empty
 	// once the holder has renewed the lease, and so knows.
 	Token string `json:"token,omitempty"`

@@ -17,7 +17,7 @@ import (
 type Call struct {
 	// Seq counts the calls of a cloud from 1.
 	Seq int
-	// Service is the service's prefix in policies: lambda, s3, sts, cloudwatch, events, dynamodb.
+	// Service is the service's prefix in policies: lambda, s3, sts, cloudwatch, dynamodb.
 	Service string
 	// Action is the API operation: "GetFunction".
 	Action string
@@ -98,7 +98,6 @@ var (
 	s3Service         = service{"s3", "S3"}
 	stsService        = service{"sts", "STS"}
 	cloudwatchService = service{"cloudwatch", "CloudWatch"}
-	eventsService     = service{"events", "EventBridge"}
 	dynamodbService   = service{"dynamodb", "DynamoDB"}
 )
 
