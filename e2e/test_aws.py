@@ -1,13 +1,18 @@
 """Releases through the deployed stack: functions, state machine, rules and roles as the template makes them, with IAM enforced."""
 import base64
+import hashlib
+import hmac
 import json
+import os
 import pathlib
+import subprocess
 import unittest
 
 from botocore.exceptions import ClientError
 
 from checks import Scenario, sites, slow
-from world import DEV, EMPTY, EUROPE, HOME, PARTNER, SITES, STAGING, App, World, archive, layer_zip, until
+from processes import ROOT
+from world import DEV, EMPTY, EUROPE, HOME, PARTNER, SITES, STAGING, WEBHOOK_SECRET, App, World, archive, http_event, layer_zip, until
 
 TAGGED, MOVED, UPLOADED, DROPPED, BROKEN, ASKED, STOPPED = (
     App(name) for name in ("tagged", "moved", "uploaded", "dropped", "broken", "asked", "stopped"))
@@ -85,6 +90,44 @@ class Tags(Scenario):
             with self.subTest(name):
                 status, answer = self.deliver(delivery, headers=headers)
                 self.assertEqual((status, answer["code"]), (401, "signature"), answer)
+
+
+    def test_every_payload_that_github_recorded_is_answered(self):
+        """None of them is of a tag that an application has. They come as HTTP APIs and function URLs send them."""
+        got = {}
+        for number, (event, payload) in enumerate(recorded()):
+            body = json.dumps(payload)
+            delivery = {"body": body, "headers": {
+                "Content-Type": "application/json", "X-GitHub-Event": event, "X-GitHub-Delivery": f"e2e-{number}",
+                "X-Hub-Signature-256": "sha256=" + hmac.new(WEBHOOK_SECRET.encode(), body.encode(), hashlib.sha256).hexdigest()}}
+            status, answer = self.deliver(delivery, **self.shape(number, delivery))
+            self.assertEqual((status, answer["status"]), (200, "ignored"), answer)
+            codes = got.setdefault(event if event in ("push", "create", "release", "ping") else "any other", {})
+            codes[answer["code"]] = codes.get(answer["code"], 0) + 1
+        self.assertEqual(got, {
+            "push": {"tag_pattern": 1, "tag_deleted": 4, "branch": 2}, "create": {"tag_pattern": 5},
+            "release": {"tag_pattern": 3, "event": 10}, "ping": {"ping": 4}, "any other": {"event": 300}})
+
+    def shape(self, number, delivery):
+        """The event's members that differ: the body in base64 or not, of an HTTP API or of a function URL."""
+        changes = {}
+        if number % 2:
+            changes.update(body=base64.b64encode(delivery["body"].encode()).decode(), isBase64Encoded=True)
+        if number % 4 > 1:  # a function URL (Lambda developer guide, Invoking function URLs)
+            context = dict(http_event(delivery)["requestContext"], routeKey="$default", domainName="abc.lambda-url.us-east-1.on.aws")
+            changes.update(routeKey="$default", requestContext=context)
+        return changes
+
+
+def recorded():
+    """The events and payloads of GitHub's collection of webhook examples, which npm installs."""
+    folder = os.path.join(ROOT, ".build", "npm")
+    file = os.path.join(folder, "node_modules", "@octokit", "webhooks-examples", "api.github.com", "index.json")
+    if not os.path.exists(file):
+        os.makedirs(folder, exist_ok=True)
+        subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", folder, "@octokit/webhooks-examples@7.6.1"], check=True)
+    with open(file, encoding="utf-8") as text:
+        return [(event["name"], payload) for event in json.load(text) for payload in event["examples"]]
 
 
 class Uploads(Scenario):
