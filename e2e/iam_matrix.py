@@ -71,6 +71,14 @@ class Missed(Scenario):
         self.check_shared(app, HOME, 1)
         self.check_told(sha, app, "success", {"both": "success"})
 
+    def again(self, app):
+        """Three releases: the second has other dependencies, the third the same again."""
+        for number, library in enumerate(("first", "second", "second")):
+            version = f"1.{number}.0"
+            _, (_, answer) = self.push(app, version, app.files(version, library))
+            self.ends(answer["releases"][0], "SUCCEEDED", 60)
+            self.check_live(app, SITES, version, library, 1 if library == "first" else 2)
+
     def upload(self, app):
         folder, s3 = f"artifacts/{app.name}/1.0.0/", self.world.aws.client("s3")
         s3.put_object(Bucket=self.world.uploads_bucket, Key=folder + "deps.zip", Body=layer_zip("first"))
@@ -93,6 +101,7 @@ class Missed(Scenario):
         self.assertEqual(ended["error"], "Tagboat.Clean")
         self.check_untouched(app, SITES)
         self.check_told(sha, app, "failure", {"both": "failure"})
+        self.assertIn("smoke test", self.world.github.statuses(sha)[-1]["description"])
 
     def stopped(self, app):
         _, (_, answer) = self.push(app, "1.0.0", app.files("1.0.0", "first"))
@@ -155,7 +164,7 @@ class Missed(Scenario):
 SCENARIOS = {
     "artifact": ["upload"], "manifest": ["tag", "drop", "upload"], "stage": ["tag", "drop"], "rollback": ["broken"],
     "conclude": ["tag", "broken"], "recover": ["stopped"], "approval": ["asked"], "target": ["tag", "broken", "rang"], "admit": ["tag", "upload"],
-    "lease": ["tag", "superseded"], "update": ["tag", "broken"], "shift": ["tag", "rang"],
+    "snapshot": ["tag", "again"], "publish": ["tag", "again"], "tally": ["tag", "broken"], "lease": ["tag", "superseded"], "update": ["tag", "broken"], "shift": ["tag", "rang"],
 }
 
 

@@ -42,6 +42,9 @@ func (r *Reporting) report(ctx context.Context, in Input) error {
 	if rel.Source.Commit == "" || rel.Request.DryRun {
 		return nil // without a commit there is nothing at GitHub to report on
 	}
+	if in.Do != "end" && mayAct(&rel, in.Execution) != nil {
+		return nil // delivered late: how it ended is told, or will be by another execution
+	}
 	repository, err := r.repository(ctx, &rel)
 	if err != nil {
 		return err

@@ -210,7 +210,7 @@ func (w *world) judgeLive(dirty map[string]bool) {
 	}
 	for _, l := range live {
 		t := target{l.Account, l.Region, l.Name}
-		if l.Kind != ledger.LiveFunction || dirty["env/"+l.App+"/"+l.Environment] {
+		if l.Kind != ledger.LiveFunction || w.leftDirty(l) {
 			continue
 		}
 		after := w.writes[t][w.writesBefore(t, w.records[l.Release].Created):]
@@ -233,6 +233,18 @@ func (w *world) judgeLive(dirty map[string]bool) {
 			}
 		}
 	}
+}
+
+// leftDirty tells whether a release ended dirty in an environment since something
+// is live there. Who clears the lease says what is in order, not what is live.
+func (w *world) leftDirty(l ledger.Live) bool {
+	for _, rel := range w.records {
+		p, ok := rel.Environment(l.Environment)
+		if ok && rel.App == l.App && p.State == release.EnvironmentDirty && rel.Ended.After(l.Since) {
+			return true
+		}
+	}
+	return false
 }
 
 // judgeLayers looks for content that was published twice, and at the grants.

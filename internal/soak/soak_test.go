@@ -81,6 +81,16 @@ func (w *world) owed() bool {
 	return false
 }
 
+// story tells what was wrong and what happened before the first thing that was;
+// with -seed, all of it.
+func (w *world) story() string {
+	first := slices.IndexFunc(w.log.entries, func(e entry) bool { return e.who == violation })
+	before := &transcript{entries: w.log.entries[:first+1]}
+	quiet := func(line string) bool { return !strings.Contains(line, " put ") && !strings.Contains(line, "DescribeExecution") }
+	return fmt.Sprintf("%s\n  %s\nUntil then (all of it: go test ./internal/soak -run TestSoak -seed %d):\n%s",
+		w.s, strings.Join(w.violations, "\n  "), w.s.seed, before.tail(60, quiet))
+}
+
 // tallies add up over many runs.
 type tallies struct {
 	mu                            sync.Mutex
@@ -131,7 +141,7 @@ func TestSoak(t *testing.T) {
 				w := run(newScenario(seed), machine)
 				sum.add(w)
 				if len(w.violations) > 0 {
-					t.Errorf("%s\n  %s", w.s, strings.Join(w.violations, "\n  "))
+					t.Error(w.story())
 				}
 			}
 		})
@@ -200,7 +210,7 @@ func TestFoundSeeds(t *testing.T) {
 	}
 	for seed, what := range found {
 		if w := run(newScenario(seed), machine); len(w.violations) > 0 {
-			t.Errorf("%s (once: %s)\n  %s", w.s, what, strings.Join(w.violations, "\n  "))
+			t.Errorf("%s\nOnce it was this: %s", w.story(), what)
 		}
 	}
 }

@@ -55,8 +55,7 @@ func TestEveryTaskIsDeliveredTwice(t *testing.T) {
 			w.again = func(i int, _ app.Input) (time.Duration, bool) { return after, i == n }
 			w.run()
 			if len(w.violations) > 0 {
-				t.Errorf("invocation %d again after %s: %s\n%s", n, after, strings.Join(w.violations, "\n"),
-					w.log.tail(0, func(line string) bool { return strings.Contains(line, "again") || strings.Contains(line, "record ") }))
+				t.Errorf("invocation %d again after %s: %s", n, after, w.story())
 			}
 		}
 	}

@@ -295,9 +295,13 @@ func (s *watchedStore) Save(ctx context.Context, c asl.Checkpoint) error {
 	return s.MemoryStore.Save(ctx, c)
 }
 
+// violation is who says in a transcript what must not be.
+const violation = "VIOLATION"
+
+// fail notes what must not be.
 func (w *world) fail(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	w.log.add("VIOLATION", "%s", text)
+	w.log.add(violation, "%s", text)
 	if len(w.violations) < 20 {
 		w.violations = append(w.violations, text)
 	}
