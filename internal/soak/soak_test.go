@@ -86,7 +86,9 @@ func (w *world) owed() bool {
 func (w *world) story() string {
 	first := slices.IndexFunc(w.log.entries, func(e entry) bool { return e.who == violation })
 	before := &transcript{entries: w.log.entries[:first+1]}
-	quiet := func(line string) bool { return !strings.Contains(line, " put ") && !strings.Contains(line, "DescribeExecution") }
+	quiet := func(line string) bool {
+		return !strings.Contains(line, " put ") && !strings.Contains(line, "DescribeExecution")
+	}
 	return fmt.Sprintf("%s\n  %s\nUntil then (all of it: go test ./internal/soak -run TestSoak -seed %d):\n%s",
 		w.s, strings.Join(w.violations, "\n  "), w.s.seed, before.tail(60, quiet))
 }
