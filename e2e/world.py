@@ -159,9 +159,9 @@ class World:
     def start(self):
         self.iam_log = os.path.join(self.folder, "iam.jsonl")
         self.hosted = os.path.join(self.folder, "functions.json")
-        host = self.processes.start("lambdahost", [binary("lambdahost"), "-config", self.hosted, "-logs", self.processes.logs], address=True)
+        self.host = self.processes.start("lambdahost", [binary("lambdahost"), "-config", self.hosted, "-logs", self.processes.logs], address=True)
         self.aws = Emulator(self.processes, environment={
-            "MOTO_LAMBDA_FORWARD": "http://" + host, "MOTO_IAM_LOG": self.iam_log, "MOTO_DELIVERIES": "2",
+            "MOTO_LAMBDA_FORWARD": "http://" + self.host, "MOTO_IAM_LOG": self.iam_log, "MOTO_DELIVERIES": "2",
             "MOTO_ORG": json.dumps({account: ORGANIZATION for account in (TOOLS, *TARGETS.values())}),
         })
         self.github = GitHub(self.processes)
@@ -253,6 +253,10 @@ class World:
             }
         with open(self.hosted, "w", encoding="utf-8") as file:
             json.dump({"functions": functions}, file)
+
+    def cold(self):
+        """Ends the functions' idle processes: the next invocations start cold."""
+        urllib.request.urlopen(urllib.request.Request(f"http://{self.host}/idle", method="DELETE"), timeout=30).close()
 
     # ---- Configured by the platform team. ----
 

@@ -28,8 +28,13 @@ func newHost(ctx context.Context, config, logs string) *host {
 	return &host{ctx: ctx, config: config, logs: logs, idle: map[string][]*process{}}
 }
 
-// ServeHTTP implements http.Handler.
+// ServeHTTP implements http.Handler. DELETE /idle ends the processes that wait
+// for events, so that the next ones start cold.
 func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodDelete && r.URL.Path == "/idle" {
+		h.recycle()
+		return
+	}
 	arn, ok := strings.CutPrefix(r.URL.Path, "/2015-03-31/functions/")
 	arn, invocation := strings.CutSuffix(arn, "/invocations")
 	if !ok || !invocation || r.Method != http.MethodPost {
@@ -82,6 +87,18 @@ func (h *host) take(name string) (*process, error) {
 		return nil, err
 	}
 	return start(h.ctx, name, f, log)
+}
+
+// recycle ends the idle processes.
+func (h *host) recycle() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, idle := range h.idle {
+		for _, p := range idle {
+			p.end(result{})
+		}
+	}
+	clear(h.idle)
 }
 
 func (h *host) giveBack(p *process) {

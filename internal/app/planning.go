@@ -107,7 +107,7 @@ func (p *Planning) environment(ctx context.Context, in Input, scope *scope) (rep
 	if err := p.renew(ctx, in, scope.app.Name, release.Site{Environment: env.Name}); err != nil {
 		return replanned{}, err
 	}
-	if progress, ok := scope.release.Environment(env.Name); ok && progress.State == release.EnvironmentOpen {
+	if progress, ok := scope.release.Environment(env.Name); ok && progress.State != release.EnvironmentPending {
 		return p.again(ctx, scope, env)
 	}
 	if err := refuseOlder(ctx, p.Core, scope.release, []release.Environment{env}); err != nil {
@@ -121,11 +121,16 @@ func (p *Planning) environment(ctx context.Context, in Input, scope *scope) (rep
 	if err != nil {
 		return replanned{}, err
 	}
+	var planned bool
 	var decision string
 	err = p.update(ctx, in, func(r *release.Release) error {
 		progress, ok := r.Environment(env.Name)
 		if !ok {
 			return release.Errorf(release.Internal, "release %q has no environment %q", r.ID, env.Name)
+		}
+		if planned = progress.State != release.EnvironmentPending; planned {
+			scope.release = r // by the task's other delivery: its plan stands, and may be carried out already
+			return nil
 		}
 		r.State = release.Running // it may have waited for the lease
 		progress.Plan = pointer
@@ -135,6 +140,9 @@ func (p *Planning) environment(ctx context.Context, in Input, scope *scope) (rep
 		}
 		return nil
 	})
+	if err == nil && planned {
+		return p.again(ctx, scope, env)
+	}
 	return replanned{decision}, err
 }
 
@@ -145,7 +153,7 @@ func (p *Planning) again(ctx context.Context, scope *scope, env release.Environm
 	if err != nil {
 		return replanned{}, err
 	}
-	progress, _ := scope.release.Environment(env.Name) // it is open
+	progress, _ := scope.release.Environment(env.Name) // it was planned
 	return replanned{decide(made, env, progress.Approval)}, nil
 }
 
