@@ -33,6 +33,9 @@ func (a *Admission) Do(ctx context.Context, in Input) (any, error) {
 	if err != nil {
 		return nil, refused(err)
 	}
+	if err := halted(rel); err != nil {
+		return nil, err
+	}
 	if err := a.admit(ctx, rel); err != nil {
 		return nil, refused(err)
 	}
@@ -69,12 +72,25 @@ func (a *Admission) admit(ctx context.Context, rel *release.Release) error {
 	if err != nil {
 		return err
 	}
-	if rel.Source.IsTag() {
+	if rel.Source.IsTag() && rel.Request.Restores == "" { // what is brought back was pinned then
 		if err := a.pinCommit(ctx, rel, app); err != nil {
 			return err
 		}
 	}
-	return refuseOlder(ctx, a.Core, rel, registry.AppEnvironments(app))
+	environments := registry.AppEnvironments(app)
+	if err := a.refuseFrozenFirst(ctx, rel, environments); err != nil {
+		return err
+	}
+	return refuseOlder(ctx, a.Core, rel, environments)
+}
+
+// refuseFrozenFirst refuses what would not even begin because of a freeze. What
+// was admitted stays so, should the task be delivered again.
+func (a *Admission) refuseFrozenFirst(ctx context.Context, rel *release.Release, environments []release.Environment) error {
+	if rel.State != release.Received || len(environments) == 0 {
+		return nil
+	}
+	return a.refuseFrozen(ctx, rel, environments[0].Name)
 }
 
 // pinCommit peels the tag. A tag that an earlier attempt saw at another commit

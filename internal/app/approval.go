@@ -31,6 +31,9 @@ func (a *Asking) Do(ctx context.Context, in Input) (any, error) {
 		if progress.Approval != nil && progress.Approval.Token == in.Token {
 			return nil // delivered again: the question is put, and perhaps answered
 		}
+		if err := halted(rel); err != nil {
+			return err // from here on, whoever halts it finds its token
+		}
 		progress.Approval = &release.Approval{Fingerprint: fingerprint, Asked: a.Clock.Now(), Token: in.Token}
 		rel.State = release.WaitingApproval
 		return nil
@@ -64,6 +67,11 @@ func (a *Approvals) Answer(ctx context.Context, id, by string, approve bool) (re
 		return release.Release{}, release.Errorf(release.Invalid, "approval of release %q: nobody is named as the approver", id).
 			WithRemedy(`Say who approves: {"by": "<name>"}.`)
 	}
+	if approve {
+		if err := a.mayApprove(ctx, id); err != nil {
+			return release.Release{}, err
+		}
+	}
 	var token string
 	rel, err := a.Ledger.Update(ctx, id, "", func(rel *release.Release) error {
 		if err := mayAnswer(rel, by, approve); err != nil {
@@ -90,10 +98,30 @@ func (a *Approvals) Answer(ctx context.Context, id, by string, approve bool) (re
 	return rel, err
 }
 
+// mayApprove refuses to approve what would end at once because of a freeze.
+func (a *Approvals) mayApprove(ctx context.Context, id string) error {
+	rel, err := a.Ledger.Release(ctx, id)
+	if err != nil {
+		return err
+	}
+	progress := waitingFor(&rel)
+	if progress == nil {
+		return nil
+	}
+	err = a.refuseFrozen(ctx, &rel, progress.Name)
+	if err != nil && release.KindOf(err) == release.Denied {
+		return release.Errorf(release.Denied, "%w", err).WithRemedy("It goes on waiting: approve it afterwards.")
+	}
+	return err
+}
+
 func mayAnswer(rel *release.Release, by string, approve bool) error {
 	progress := waitingFor(rel)
 	if progress == nil {
 		return release.Errorf(release.Conflict, "release %q is %s, not waiting for an approval", rel.ID, rel.State)
+	}
+	if rel.Halted != nil {
+		return release.Errorf(release.Conflict, "release %q was halted by %s: %s", rel.ID, rel.Halted.By, rel.Halted.Reason)
 	}
 	if approve && strings.EqualFold(by, rel.Request.Actor) { // GitHub's logins don't tell case apart
 		return release.Errorf(release.Denied, "release %q was sent by %q, who cannot approve it", rel.ID, by).

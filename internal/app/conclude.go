@@ -111,6 +111,10 @@ func failedState(rel *release.Release, failure *Failure, results map[string]rele
 		name = failure.Error
 	}
 	switch {
+	case rel.Halted != nil && untouched(rel, results):
+		return release.Refused
+	case rel.Halted != nil:
+		return release.FailedClean
 	case name == errRejected:
 		return release.Rejected
 	case name == errSuperseded:

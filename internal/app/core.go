@@ -42,12 +42,23 @@ type Core struct {
 	Documents Documents
 	Clock     clock.Clock
 	Log       *slog.Logger
+	// Parsed remembers registries; nil parses each time.
+	Parsed *config.Cache
 }
 
 // begin reads the release's record and checks that the execution may act for
-// it. What was redriven, stopped and taken over, or sent twice after the end
-// fails here, before it did anything.
+// it. What was redriven, stopped and taken over, sent twice after the end, or
+// halted fails here, before it did anything.
 func (c *Core) begin(ctx context.Context, in Input) (*release.Release, error) {
+	rel, err := c.acting(ctx, in)
+	if err == nil {
+		err = halted(rel)
+	}
+	return rel, err
+}
+
+// acting is begin for what a halted release does, too: its rollback begins.
+func (c *Core) acting(ctx context.Context, in Input) (*release.Release, error) {
 	rel, err := c.Ledger.Release(ctx, in.Release)
 	if err != nil {
 		return nil, err
@@ -79,22 +90,17 @@ type scope struct {
 	manifest release.Manifest
 }
 
-// registry reads the registry that the release pinned, and its app.
+// registry reads the registry that the release pinned, as it holds for it, and its app.
 func (c *Core) registry(ctx context.Context, rel *release.Release) (release.Registry, release.App, error) {
 	var text []byte
 	if err := c.Documents.Get(ctx, rel.Registry, &text); err != nil {
 		return release.Registry{}, release.App{}, err
 	}
-	registry, err := config.ParseRegistry("registry.yaml", text)
+	registry, err := c.Parsed.Registry("registry.yaml", text)
 	if err != nil {
 		return release.Registry{}, release.App{}, err
 	}
-	app, ok := registry.App(rel.App)
-	if !ok {
-		return release.Registry{}, release.App{}, release.Errorf(release.Denied, "app %q is not in the registry", rel.App).
-			WithRemedy("Add it under apps in registry.yaml.")
-	}
-	return registry, app, nil
+	return registry.For(rel.Request)
 }
 
 // load reads the release's record and the files it pinned.

@@ -172,6 +172,8 @@ type Order struct {
 	Retry  bool `json:"retry,omitempty"`
 	Force  bool `json:"force,omitempty"`
 	DryRun bool `json:"dry_run,omitempty"`
+	// DuringFreeze is why it cannot wait for the end of a freeze.
+	DuringFreeze string `json:"during_freeze,omitempty"`
 	// By is who asks.
 	By string `json:"by,omitempty"`
 }
@@ -220,7 +222,7 @@ func (o *Orders) nextAttempt(ctx context.Context, order Order, request release.R
 	if err != nil {
 		return request, err
 	}
-	if err := mayRetry(order, last, found); err != nil {
+	if err := o.mayRetry(ctx, order, last, found); err != nil {
 		return request, err
 	}
 	request.Source.Commit = last.Source.Commit
@@ -235,7 +237,7 @@ func (o *Orders) nextAttempt(ctx context.Context, order Order, request release.R
 	return request, nil
 }
 
-func mayRetry(order Order, last release.Release, found bool) error {
+func (o *Orders) mayRetry(ctx context.Context, order Order, last release.Release, found bool) error {
 	switch {
 	case order.DryRun:
 		return nil
@@ -243,11 +245,15 @@ func mayRetry(order Order, last release.Release, found bool) error {
 		return release.Errorf(release.Invalid, "nothing to retry: app %q was never released from %s", order.App, order.what()).
 			WithRemedy("Leave --retry out.")
 	case !last.State.Ended():
-		return release.Errorf(release.Conflict, "release %q is still %s", last.ID, last.State).
-			WithRemedy("Wait for its end, or look at it with: tagboat show %s", last.ID)
+		return stillRunning(last)
 	case last.State == release.Succeeded && !order.Force:
 		return release.Errorf(release.Invalid, "release %q succeeded: there is nothing to retry", last.ID).
 			WithRemedy("Add --force to release it once more.")
+	}
+	for _, progress := range last.Environments {
+		if progress.State == release.EnvironmentDirty {
+			return o.inOrder(ctx, order.App, progress.Name)
+		}
 	}
 	return nil
 }
@@ -270,7 +276,7 @@ func (o *Orders) request(ctx context.Context, order Order) (release.Request, err
 	}
 	request := release.Request{
 		App: app.Name, Version: order.Version, Trigger: release.TriggeredByHand, Actor: order.By,
-		Attempt: 1, Force: order.Force, DryRun: order.DryRun,
+		Attempt: 1, Force: order.Force, DryRun: order.DryRun, DuringFreeze: order.DuringFreeze,
 	}
 	if (order.Tag == "") == (order.Version == "") {
 		return request, release.Errorf(release.Invalid, "release of app %q: want either a tag or the version of an upload, got tag %q and version %q",

@@ -23,6 +23,7 @@ import (
 	"github.com/tagboat/tagboat/internal/artifact"
 	"github.com/tagboat/tagboat/internal/awsapi"
 	"github.com/tagboat/tagboat/internal/clock"
+	"github.com/tagboat/tagboat/internal/config"
 	"github.com/tagboat/tagboat/internal/function"
 	"github.com/tagboat/tagboat/internal/ghapi"
 	"github.com/tagboat/tagboat/internal/ledger"
@@ -131,10 +132,11 @@ func lambdaParts(ctx context.Context, needs []Need) (*Parts, *awsapi.Clients, er
 		Clock: clock.System{}, Log: slog.New(slog.NewJSONHandler(os.Stderr, nil)),
 		Table:         ledger.NewDynamoTable(dynamodb.NewFromConfig(clients.Config("")), table),
 		State:         &artifact.S3Store{S3: clients.S3(""), Bucket: bucket},
+		Parsed:        &config.Cache{},
 		UploadsBucket: os.Getenv(envUploads),
 		S3:            func(region string) artifact.API { return clients.S3(region) },
 	}
-	p.Registries = &StoredRegistries{Store: p.State, Key: RegistryKey}
+	p.Registries = &StoredRegistries{Store: p.State, Key: RegistryKey, Parsed: p.Parsed}
 	errs := []error{tableErr, bucketErr}
 	for _, need := range needs {
 		errs = append(errs, need(ctx, p, clients))

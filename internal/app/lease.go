@@ -50,6 +50,9 @@ func (l *Leasing) acquire(ctx context.Context, in Input) error {
 	if err != nil || tooLate(rel, in.Environment) {
 		return err
 	}
+	if err := l.refuseFrozen(ctx, rel, in.Environment); err != nil {
+		return refused(err)
+	}
 	_, app, err := l.registry(ctx, rel)
 	if err != nil {
 		return err
@@ -66,7 +69,7 @@ func (l *Leasing) acquire(ctx context.Context, in Input) error {
 		if !tooLate(rel, in.Environment) {
 			rel.State = state
 		}
-		return nil
+		return halted(rel) // from here on, whoever halts it finds its token
 	}); err != nil || !held {
 		return err
 	}
@@ -233,6 +236,9 @@ func (l *Leasing) close(ctx context.Context, in Input) error {
 	if err := l.update(ctx, in, func(rel *release.Release) error {
 		if rel.State == release.RollingBack {
 			return release.Errorf(release.Conflict, "release %q is being rolled back in %s", rel.ID, in.Environment)
+		}
+		if err := halted(rel); err != nil {
+			return err
 		}
 		progress, _ := rel.Environment(in.Environment) // it has a plan
 		progress.State = release.EnvironmentDone

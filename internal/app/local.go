@@ -31,6 +31,8 @@ type Local struct {
 type LocalOptions struct {
 	// Store keeps the executions.
 	Store asl.Store
+	// Concurrency is how many tasks run at once at most; 0 is no limit.
+	Concurrency int
 	// Seed decides the engine's randomness; 0 takes the system's.
 	Seed uint64
 	// OnEdge is told each edge of the state machine that is taken.
@@ -53,7 +55,7 @@ func NewLocal(parts *Parts, options LocalOptions) (*Local, error) {
 	}
 	local.Engine, err = asl.New(asl.Config{
 		Machine: machine,
-		Clock:   parts.Clock, Store: options.Store, Logger: parts.Log, Seed: options.Seed, OnEdge: options.OnEdge,
+		Clock:   parts.Clock, Store: options.Store, Logger: parts.Log, Concurrency: options.Concurrency, Seed: options.Seed, OnEdge: options.OnEdge,
 		OnEnd: local.ended,
 		Invoke: func(ctx context.Context, function string, payload json.RawMessage) (json.RawMessage, error) {
 			task, ok := tasks[function]

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tagboat/tagboat/internal/artifact"
 	"github.com/tagboat/tagboat/internal/clock"
+	"github.com/tagboat/tagboat/internal/config"
 	"github.com/tagboat/tagboat/internal/function"
 	"github.com/tagboat/tagboat/internal/layer"
 	"github.com/tagboat/tagboat/internal/ledger"
@@ -37,6 +38,8 @@ type Parts struct {
 	// State is the store in the state bucket.
 	State      *artifact.S3Store
 	Registries Registries
+	// Parsed remembers the registries that releases have pinned; nil parses each time.
+	Parsed *config.Cache
 	// UploadsBucket is where artifacts are uploaded and dropped.
 	UploadsBucket string
 	// S3 is a client with Tagboat's own credentials in a region; empty is home.
@@ -56,7 +59,7 @@ type Parts struct {
 
 // Core is what every task has.
 func (p *Parts) Core() *Core {
-	return &Core{Ledger: ledger.New(p.Table, p.Clock), Documents: p.State, Clock: p.Clock, Log: p.Log}
+	return &Core{Ledger: ledger.New(p.Table, p.Clock), Documents: p.State, Clock: p.Clock, Log: p.Log, Parsed: p.Parsed}
 }
 
 func (p *Parts) source() *artifact.Source {
@@ -185,6 +188,12 @@ func (p *Parts) Orders() *Orders {
 
 // Approvals takes people's answers.
 func (p *Parts) Approvals() *Approvals { return &Approvals{Core: p.Core(), Tokens: p.Tokens} }
+
+// Halts takes people's orders to stop a release.
+func (p *Parts) Halts() *Halts { return &Halts{Core: p.Core(), Tokens: p.Tokens} }
+
+// Freezes takes people's orders to let no release through for a while.
+func (p *Parts) Freezes() *Freezes { return &Freezes{Core: p.Core(), Registries: p.Registries} }
 
 // Registry is the registry in force.
 func (p *Parts) Registry(ctx context.Context) (release.Registry, error) {

@@ -117,6 +117,9 @@ func (p *Planning) environment(ctx context.Context, in Input, scope *scope) (rep
 	if err != nil {
 		return replanned{}, err
 	}
+	if err := p.refuseFrozen(ctx, scope.release, env.Name); err != nil {
+		return replanned{}, err
+	}
 	pointer, err := p.Documents.Put(ctx, "releases/"+in.Release+"/plan-"+env.Name+".json", made)
 	if err != nil {
 		return replanned{}, err
@@ -131,6 +134,9 @@ func (p *Planning) environment(ctx context.Context, in Input, scope *scope) (rep
 		if planned = progress.State != release.EnvironmentPending; planned {
 			scope.release = r // by the task's other delivery: its plan stands, and may be carried out already
 			return nil
+		}
+		if err := halted(r); err != nil {
+			return err
 		}
 		r.State = release.Running // it may have waited for the lease
 		progress.Plan = pointer

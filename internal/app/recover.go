@@ -98,11 +98,24 @@ func (r *Recovery) sweepRelease(ctx context.Context, rel release.Release, swept 
 		rel.Execution = rel.ID // it ran, and ended before it could say so
 	}
 	running, err := r.Executions.Running(ctx, rel.Execution)
-	if err != nil || running {
+	if err != nil {
 		return err
+	}
+	if running {
+		return r.sweepHalted(ctx, rel)
 	}
 	swept.Recovered++
 	return r.recover(ctx, rel)
+}
+
+// sweepHalted resumes a release that was halted while it waited by somebody who
+// crashed before telling it.
+func (r *Recovery) sweepHalted(ctx context.Context, rel release.Release) error {
+	if rel.Halted == nil || rel.State == release.RollingBack || r.Clock.Now().Sub(rel.Halted.At) < sweepAge {
+		return nil
+	}
+	halts := &Halts{Core: r.Core, Tokens: r.Leases.Tokens}
+	return halts.resume(ctx, &rel)
 }
 
 // recover starts an execution that takes the release over. The name of one that

@@ -19,6 +19,8 @@ const RegistryKey = "config/registry.yaml"
 type StoredRegistries struct {
 	Store *artifact.S3Store
 	Key   string
+	// Parsed remembers registries; nil parses each time.
+	Parsed *config.Cache
 }
 
 var _ Registries = (*StoredRegistries)(nil)
@@ -29,7 +31,7 @@ func (r *StoredRegistries) Current(ctx context.Context) (release.Registry, relea
 	if err != nil {
 		return release.Registry{}, pointer, err
 	}
-	registry, err := config.ParseRegistry(r.Key, text)
+	registry, err := r.Parsed.Registry(r.Key, text)
 	return registry, pointer, err
 }
 

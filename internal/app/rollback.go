@@ -64,7 +64,7 @@ func (r *RollingBack) outlive(ctx context.Context, in Input) (time.Duration, err
 // (see [siteTurn.settled]).
 func (r *RollingBack) prepare(ctx context.Context, in Input) (rollBackPlan, error) {
 	out := rollBackPlan{Sites: []release.Site{}}
-	rel, err := r.begin(ctx, in)
+	rel, err := r.acting(ctx, in)
 	if err != nil {
 		return out, err
 	}

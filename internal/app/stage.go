@@ -46,16 +46,7 @@ func (m *ManifestReading) read(ctx context.Context, in Input) (manifestRead, err
 	if err != nil {
 		return manifestRead{}, err
 	}
-	found, err := m.Source.Manifest(ctx, rel, app)
-	if err != nil {
-		return manifestRead{}, err
-	}
-	manifest, err := config.ParseManifestFor(found.Name, found.Text, registry, app)
-	if dropped := rel.Request.Artifact; err == nil && dropped != "" {
-		if manifest, err = artifact.OnlyDropped(manifest, dropped); err == nil {
-			manifest.Artifacts[dropped] = release.ArtifactSpec{Object: path.Base(rel.Source.Key)}
-		}
-	}
+	manifest, found, err := m.manifest(ctx, rel, registry, app)
 	if err != nil {
 		return manifestRead{}, err
 	}
@@ -74,6 +65,39 @@ func (m *ManifestReading) read(ctx context.Context, in Input) (manifestRead, err
 		return nil
 	})
 	return manifestRead{Artifacts: artifactNames(manifest), Sites: plan.SnapshotSites(registry, app, manifest)}, err
+}
+
+// manifest is that of the release's source or, of what is brought back, the one
+// that was pinned then: checked against the registry of today.
+func (m *ManifestReading) manifest(ctx context.Context, rel *release.Release, registry release.Registry, app release.App) (release.Manifest, artifact.Manifest, error) {
+	if id := rel.Request.Restores; id != "" {
+		manifest, err := m.former(ctx, id)
+		if err == nil {
+			err = config.Check(manifest, registry, app)
+		}
+		return manifest, artifact.Manifest{}, err
+	}
+	found, err := m.Source.Manifest(ctx, rel, app)
+	if err != nil {
+		return release.Manifest{}, found, err
+	}
+	manifest, err := config.ParseManifestFor(found.Name, found.Text, registry, app)
+	if dropped := rel.Request.Artifact; err == nil && dropped != "" {
+		if manifest, err = artifact.OnlyDropped(manifest, dropped); err == nil {
+			manifest.Artifacts[dropped] = release.ArtifactSpec{Object: path.Base(rel.Source.Key)}
+		}
+	}
+	return manifest, found, err
+}
+
+// former is the manifest that an earlier release pinned.
+func (m *ManifestReading) former(ctx context.Context, id string) (release.Manifest, error) {
+	var manifest release.Manifest
+	earlier, err := m.Ledger.Release(ctx, id)
+	if err == nil {
+		err = m.Documents.Get(ctx, earlier.Manifest, &manifest)
+	}
+	return manifest, err
 }
 
 func artifactNames(m release.Manifest) []string {
@@ -119,6 +143,13 @@ func (s *Staging) Do(ctx context.Context, in Input) (any, error) {
 		return Turn{Status: turnDone}, nil
 	}
 	wanted := wantedArtifact(scope, in.Artifact, s.Bucket)
+	if id := scope.release.Request.Restores; id != "" {
+		former, err := s.Ledger.Artifacts(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		wanted.Former = former[in.Artifact]
+	}
 	made, err := s.Stager.Stage(ctx, scope.release, wanted)
 	switch {
 	case err == nil:

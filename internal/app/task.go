@@ -78,6 +78,7 @@ const (
 	errSuperseded  = "Tagboat.Superseded"
 	errRejected    = "Tagboat.Rejected"
 	errInterrupted = "Tagboat.Interrupted"
+	errHalted      = "Tagboat.Halted"
 	errTimeout     = "States.Timeout"
 )
 

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"archive/zip"
 	"bytes"
 	"context"
 	"encoding/binary"
@@ -39,7 +40,9 @@ type guard struct {
 	entries int // the most entries
 
 	// open is set once the directory is read; then nothing is guarded any more.
-	open  bool
+	open bool
+	// last is where the last read was.
+	last  int64
 	bytes int64
 	seen  int
 	tail  []byte // the end of the last read, for a signature across two reads
@@ -56,6 +59,10 @@ func (g *guard) ReadAt(p []byte, off int64) (int, error) {
 	if err := g.ctx.Err(); err != nil {
 		return 0, &readFailure{err}
 	}
+	if off < 0 { // where only a wrong directory leads
+		return 0, zip.ErrFormat
+	}
+	g.last = off
 	n, err := g.from.ReadAt(p, off)
 	if err != nil && err != io.EOF {
 		return n, &readFailure{err}

@@ -33,7 +33,8 @@ const subject = "zip archive"
 //   - devices, pipes, sockets, files with setuid or setgid;
 //   - encrypted entries and compression methods other than store and deflate;
 //   - more entries or more bytes than the limits, counted while reading;
-//   - truncated or corrupt archives, wrong checksums, data before the archive.
+//   - truncated or corrupt archives, wrong checksums, data before the archive,
+//     entries with another name at their content than in the directory.
 //
 // Problems with names, links and headers are told together. Nothing is unpacked
 // to a file; r is read twice, for its contents and for its own digest. A failure
@@ -46,7 +47,7 @@ func Inspect(ctx context.Context, r io.ReaderAt, size int64, limits Limits) (Inf
 		tree:   newTree(limits),
 		buffer: make([]byte, bufferSize),
 	}
-	for _, step := range []func() error{in.openDirectory, in.checkStart, in.checkHeaders, in.readLinks, in.readFiles} {
+	for _, step := range []func() error{in.openDirectory, in.checkStart, in.checkHeaders, in.checkLocalNames, in.readLinks, in.readFiles} {
 		if err := step(); err != nil {
 			return Info{}, err
 		}
@@ -121,6 +122,25 @@ func (in *inspection) checkHeaders() error {
 		}
 	}
 	return in.checkClaims()
+}
+
+// checkLocalNames compares the name in front of each entry's content with the one
+// in the directory: programs go by the one or by the other.
+func (in *inspection) checkLocalNames() error {
+	for _, f := range in.files {
+		if _, err := f.DataOffset(); err != nil { // reads the header in front of the content
+			return entryError(f, err)
+		}
+		header := make([]byte, localHeaderSize+len(f.Name))
+		if _, err := in.guard.ReadAt(header, in.guard.last); err != nil && err != io.EOF {
+			return entryError(f, err)
+		}
+		length := int(binary.LittleEndian.Uint16(header[localNameLength:]))
+		if name := string(header[localHeaderSize:]); length != len(f.Name) || name != f.Name {
+			in.tree.problems.add("entry %s: has another name at its content than in the directory, want the same", quoted(f.Name))
+		}
+	}
+	return nil
 }
 
 // checkClaims refuses early what claims more content than allowed. What claims

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -167,6 +168,14 @@ func TestInspectRefusesFiles(t *testing.T) {
 	other := makeZip(t, zipEntry{name: "evil", body: "content"})
 	localGone := bytes.Clone(good)
 	copy(localGone[bytes.LastIndex(localGone, []byte(localSignature)):], "XXXX")
+	twoNames := bytes.Clone(good)
+	twoNames[bytes.LastIndex(twoNames, []byte(localSignature))+localHeaderSize] = '/'
+	folderGone := makeZip(t, zipEntry{name: "a", body: "content"}, zipEntry{name: "folder/"})
+	copy(folderGone[bytes.LastIndex(folderGone, []byte(localSignature)):], "XXXX")
+	beforeStart := makeZip(t, zipEntry{name: "folder/"}, zipEntry{name: "a", body: "content"})
+	shift := uint32(localHeaderSize + len("folder/")) // both entries seem to begin that much earlier
+	at := bytes.LastIndex(beforeStart, []byte(endSignature)) + 16
+	binary.LittleEndian.PutUint32(beforeStart[at:], binary.LittleEndian.Uint32(beforeStart[at:])+shift)
 	tests := []struct {
 		name  string
 		data  []byte
@@ -180,6 +189,9 @@ func TestInspectRefusesFiles(t *testing.T) {
 		{"a zip before the zip", append(bytes.Clone(other), good...), []string{"data before its first entry"}},
 		{"data before an empty zip", append([]byte("data"), makeZip(t)...), []string{"data before"}},
 		{"an entry without its header", localGone, []string{`"b"`, "another format"}},
+		{"an entry with two names", twoNames, []string{`"b"`, "another name"}},
+		{"a folder without its header", folderGone, []string{`"folder/"`, "another format"}},
+		{"a directory that leads before the start", beforeStart, []string{"zip archive"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

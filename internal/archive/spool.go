@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+	"sync"
 
 	"github.com/tagboat/tagboat/internal/release"
 )
@@ -33,25 +34,30 @@ type packed struct {
 // spool keeps compressed contents in a temporary file, in the order in which
 // they come, until they can be written in order of their names.
 type spool struct {
-	file    *os.File
-	out     *bufio.Writer
-	end     int64
+	*press
+	file *os.File
+	end  int64
+}
+
+// press is what compressing needs: a megabyte, which the next spool uses again.
+type press struct {
 	in      *bufio.Reader
+	out     *bufio.Writer
 	deflate *flate.Writer
 }
+
+var presses = sync.Pool{New: func() any {
+	deflate, _ := flate.NewWriter(nil, compression) // fails for levels that do not exist
+	return &press{in: bufio.NewReaderSize(nil, bufferSize), out: bufio.NewWriterSize(nil, bufferSize), deflate: deflate}
+}}
 
 func newSpool(dir string) (*spool, error) {
 	file, err := os.CreateTemp(dir, "tagboat-archive-*")
 	if err != nil {
 		return nil, spoolError(err)
 	}
-	s := &spool{file: file, in: bufio.NewReaderSize(nil, bufferSize)}
-	s.out = bufio.NewWriterSize(file, bufferSize)
-	s.deflate, err = flate.NewWriter(s, compression)
-	if err != nil {
-		s.close()
-		return nil, release.Errorf(release.Internal, "compression level %d: %w", compression, err)
-	}
+	s := &spool{press: presses.Get().(*press), file: file}
+	s.out.Reset(file)
 	return s, nil
 }
 
@@ -60,8 +66,13 @@ func spoolError(err error) error {
 	return release.Errorf(release.Internal, "temporary file: %w", err)
 }
 
-// close removes the temporary file.
+// close removes the temporary file and gives the press back, without what it holds.
 func (s *spool) close() {
+	s.in.Reset(nil)
+	s.out.Reset(nil)
+	s.deflate.Reset(nil)
+	presses.Put(s.press)
+	s.press = nil
 	s.file.Close() // what was in it is used or useless
 	os.Remove(s.file.Name())
 }

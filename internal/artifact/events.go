@@ -30,6 +30,10 @@ const (
 	uploadPrefix = "artifacts/"
 	dropPrefix   = "drops/"
 
+	// The one event that starts something.
+	eventSource  = "aws.s3"
+	eventCreated = "Object Created"
+
 	// maxEvent is the largest event that is read, in bytes. EventBridge's own are far smaller.
 	maxEvent = 6 << 20
 	// maxKey and maxVersionID are how long keys and version-ids can be, in bytes
@@ -85,6 +89,11 @@ func (e *Events) Handle(ctx context.Context, text []byte) release.Answer {
 	if err := json.Unmarshal(text, &event); err != nil || event.Source == "" || event.DetailType == "" {
 		return release.RejectedAnswer(release.CodeMalformed, "The body is not an EventBridge event.")
 	}
+	return e.take(ctx, event)
+}
+
+// take answers for an object, however it was heard of.
+func (e *Events) take(ctx context.Context, event objectCreated) release.Answer {
 	request, answer, ok := e.request(event)
 	if !ok {
 		return answer
@@ -107,15 +116,15 @@ func (e *Events) Handle(ctx context.Context, text []byte) release.Answer {
 // request is what the event asks for; ok is false if it is answered already.
 func (e *Events) request(event objectCreated) (request release.Request, answer release.Answer, ok bool) {
 	object := event.Detail.Object
-	if event.Source != "aws.s3" || event.DetailType != "Object Created" {
+	if event.Source != eventSource || event.DetailType != eventCreated {
 		return request, release.Ignored(release.CodeEvent,
-			fmt.Sprintf("Event %q of %q starts no release; \"Object Created\" of aws.s3 does.", event.DetailType, event.Source)), false
+			fmt.Sprintf("Event %.80q of %.80q starts no release; \"Object Created\" of aws.s3 does.", event.DetailType, event.Source)), false
 	}
-	if event.Detail.Bucket.Name == "" || object.Key == "" || len(object.Key) > maxKey || !isOpaque(object.VersionID) {
-		return request, release.RejectedAnswer(release.CodeMalformed, "The event does not name an object: want a bucket, a key and a version-id."), false
+	if event.Detail.Bucket.Name == "" || object.Key == "" || len(object.Key) > maxKey || !isOpaque(object.VersionID) || !isOpaque(object.ETag) {
+		return request, release.RejectedAnswer(release.CodeMalformed, "The event does not name an object: want a bucket, a key, a version-id and an ETag."), false
 	}
 	if event.Detail.Bucket.Name != e.Bucket {
-		return request, release.Ignored(release.CodeBucket, fmt.Sprintf("Bucket %q is not the uploads bucket %q.", event.Detail.Bucket.Name, e.Bucket)), false
+		return request, release.Ignored(release.CodeBucket, fmt.Sprintf("Bucket %.80q is not the uploads bucket %q.", event.Detail.Bucket.Name, e.Bucket)), false
 	}
 	if request, answer, ok = requestFor(object.Key); !ok {
 		return request, answer, false

@@ -13,6 +13,8 @@ import (
 	"os"
 	"slices"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
 	"github.com/tagboat/tagboat/internal/archive"
 	"github.com/tagboat/tagboat/internal/release"
 )
@@ -27,6 +29,9 @@ type Wanted struct {
 	Function bool
 	// Buckets are the staging buckets by the regions in which it is needed.
 	Buckets map[string]string
+	// Former is what an earlier release staged, if that is brought back: its bytes
+	// are taken from where they are staged, as long as they are there.
+	Former release.Artifact
 }
 
 // Stager stages artifacts.
@@ -83,6 +88,12 @@ func StagedKey(app, sha256Hex string) string { return "staged/" + app + "/" + sh
 
 // fetch brings the artifact into the file and checks it as any zip is checked.
 func (s *Stager) fetch(ctx context.Context, rel *release.Release, wanted Wanted, file *os.File) (archive.Info, string, error) {
+	for _, region := range slices.Sorted(maps.Keys(wanted.Former.Objects)) {
+		info, err := s.fetchFormer(ctx, region, wanted.Former, file)
+		if kind := release.KindOf(err); kind != release.NotFound && kind != release.Denied { // without s3:ListBucket, what is missing is denied
+			return info, wanted.Former.Origin, err
+		}
+	}
 	switch {
 	case wanted.Spec.Archive != "":
 		return s.fetchArchive(ctx, rel, wanted, file)
@@ -107,6 +118,17 @@ func (s *Stager) fetch(ctx context.Context, rel *release.Release, wanted Wanted,
 	}
 	info, err := spool(ctx, out.Body, file, wanted.Spec.SHA256)
 	return info, source.String(), err
+}
+
+// fetchFormer reads what an earlier release staged in a region. The error is of
+// kind NotFound if it is there no more.
+func (s *Stager) fetchFormer(ctx context.Context, region string, former release.Artifact, file *os.File) (archive.Info, error) {
+	object := former.Objects[region]
+	out, err := s.S3(region).GetObject(ctx, &s3.GetObjectInput{Bucket: &object.Bucket, Key: &object.Key, VersionId: &object.VersionID})
+	if err != nil {
+		return archive.Info{}, failed("read", object.Bucket, object.Key, err)
+	}
+	return spool(ctx, out.Body, file, former.SHA256)
 }
 
 func (s *Stager) fetchArchive(ctx context.Context, rel *release.Release, wanted Wanted, file *os.File) (archive.Info, string, error) {

@@ -30,6 +30,9 @@ type Config struct {
 	OnEnd func(Execution)
 	// OnEdge is called for each edge that is taken, from several goroutines.
 	OnEdge func(Edge)
+	// Concurrency is how many functions run at once at most, of all executions
+	// together; who began first comes first. 0 is no limit.
+	Concurrency int
 	// Seed decides the jitter of retries, tokens and UUIDs. 0 takes them from the
 	// system's random numbers, as is needed where tokens must not be guessed.
 	Seed uint64
@@ -45,6 +48,7 @@ type Engine struct {
 	onEnd   func(Execution)
 	onEdge  func(Edge)
 	seed    uint64
+	slots   *slots
 	ctx     context.Context
 	cancel  context.CancelFunc
 
@@ -74,7 +78,7 @@ func New(c Config) (*Engine, error) {
 	}
 	e := &Engine{
 		machine: c.Machine, invoke: c.Invoke, clock: c.Clock, store: c.Store, log: c.Logger,
-		onEnd: c.OnEnd, onEdge: c.OnEdge, seed: c.Seed, live: map[string]*run{},
+		onEnd: c.OnEnd, onEdge: c.OnEdge, seed: c.Seed, slots: newSlots(c.Concurrency), live: map[string]*run{},
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	return e, nil
@@ -124,6 +128,13 @@ func (e *Engine) find(name string) *run {
 		return nil
 	}
 	return r
+}
+
+// Running is how many executions are under way here.
+func (e *Engine) Running() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.live)
 }
 
 // Execution tells how an execution stands.

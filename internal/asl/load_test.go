@@ -161,34 +161,3 @@ func TestLint(t *testing.T) {
 		t.Errorf("got the findings %q, want none", got)
 	}
 }
-
-// FuzzLoad looks for definitions that make Load fail otherwise than by an error,
-// and for machines with edges to nowhere.
-func FuzzLoad(f *testing.F) {
-	f.Add([]byte(edgy))
-	f.Add([]byte(mapOf(`,"ItemsPath":"$.l[0:-1]","ItemSelector":{"v.$":"$$.Map.Item.Value"},"ResultPath":"$.a[0]['b']"`)))
-	f.Add([]byte(task(`,"Retry":[{"ErrorEquals":["E"],"BackoffRate":1.5,"MaxDelaySeconds":60,"JitterStrategy":"FULL"}],"TimeoutSecondsPath":"$.t","OutputPath":null`)))
-	f.Add([]byte(one(`"Type":"Task","Resource":"arn:aws:states:::lambda:invoke.waitForTaskToken","Parameters":{"FunctionName":"f","Payload":{"t.$":"$$.Task.Token"}},"TimeoutSeconds":9,"HeartbeatSeconds":3`)))
-	f.Add([]byte(one(`"Type":"Pass","Parameters":{"a.$":"States.Format('{}\\'', States.ArrayGetItem(States.Array(1, $.b['c,d'], null), 0))"}`)))
-	f.Add([]byte(choice(`"And":[{"Variable":"$.a","StringMatches":"*\\*"},{"Not":{"Variable":"$.b","TimestampLessThanPath":"$.c"}}]`)))
-	f.Add([]byte(one(`"Type":"Wait","Timestamp":"2030-01-02T03:04:05Z"`)))
-	f.Fuzz(func(t *testing.T, definition []byte) {
-		m, err := asl.Load(definition, nil)
-		if err != nil {
-			if release.KindOf(err) != release.Invalid {
-				t.Errorf("got an error of the kind %s, want invalid: %v", release.KindOf(err), err)
-			}
-			return
-		}
-		known := map[string]bool{"": true}
-		for _, s := range m.States() {
-			known[s] = true
-		}
-		for _, e := range m.Edges() {
-			if !known[e.From] || !known[e.To] {
-				t.Errorf("the edge %s leads to or from nowhere", e)
-			}
-		}
-		m.Lint()
-	})
-}

@@ -34,19 +34,24 @@ func (w *wait) settleLocked(result any, failed *failure) bool {
 	return true
 }
 
-// runTask invokes a function and waits for the task's result.
+// runTask waits for its turn, invokes a function and waits for the task's result.
 func (s *scope) runTask(f *frame, input any) (any, error) {
+	patience, err := f.patience(input)
+	if err != nil {
+		return nil, err
+	}
+	slots := s.run.engine.slots
+	if err := slots.take(s); err != nil {
+		return nil, err
+	}
 	w := &wait{scope: s, signal: s.run.engine.clock.NewSignal(), beat: s.run.engine.clock.Now()}
 	if f.state.task.waitForToken {
 		w.token = s.run.newToken(f.event)
 	}
 	f.token = w.token
-	patience, err := f.patience(input)
-	if err != nil {
-		return nil, err
-	}
 	function, payload, err := s.schedule(f, input)
 	if err != nil {
+		slots.give()
 		return nil, err
 	}
 	s.run.openToken(w)
@@ -90,7 +95,8 @@ func (s *scope) schedule(f *frame, input any) (string, json.RawMessage, error) {
 	return function, payload, err
 }
 
-// invoke calls the function without waiting for it. The context it gets is not
+// invoke calls the function without waiting for it, and gives its slot back when
+// it has returned. The context it gets is not
 // the scope's, and ends when the caller cancels it: a token that is sent from
 // inside of a function ends the task, and must not cut the function short.
 func (s *scope) invoke(w *wait, function string, payload json.RawMessage) context.CancelFunc {
@@ -99,6 +105,7 @@ func (s *scope) invoke(w *wait, function string, payload json.RawMessage) contex
 	e.clock.Go(func() {
 		defer cancel()
 		output, err := e.invoke(ctx, function, payload)
+		e.slots.give()
 		s.run.invoked(w, output, err)
 	})
 	return cancel

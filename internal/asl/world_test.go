@@ -29,6 +29,7 @@ type world struct {
 	engine    *asl.Engine
 	functions map[string]function
 	machine   *asl.Machine
+	limit     int // of functions at once; 0 is none
 
 	mu    sync.Mutex
 	edges []string
@@ -75,7 +76,7 @@ func newWorld(t *testing.T, c clock.Clock, definition string, functions map[stri
 func (w *world) open() {
 	w.t.Helper()
 	engine, err := asl.New(asl.Config{
-		Machine: w.machine, Clock: w.clock, Store: w.store, Seed: 7, Invoke: w.invoke,
+		Machine: w.machine, Clock: w.clock, Store: w.store, Seed: 7, Invoke: w.invoke, Concurrency: w.limit,
 		Logger: slog.New(slog.DiscardHandler),
 		OnEnd:  func(x asl.Execution) { w.mu.Lock(); defer w.mu.Unlock(); w.ends = append(w.ends, x) },
 		OnEdge: func(e asl.Edge) { w.mu.Lock(); defer w.mu.Unlock(); w.edges = append(w.edges, e.String()) },

@@ -30,6 +30,9 @@ func RoleARN(t release.Target) string {
 type Permissions struct {
 	// Functions are actions on the app's functions, their versions and aliases.
 	Functions []string
+	// Versions are actions on published versions and aliases alone: their ARNs have
+	// one part more than those of functions, which no name can have.
+	Versions []string
 	// Layers are actions on layer versions, of any account: a function may use foreign ones.
 	Layers []string
 	// Staged are actions on the app's staged objects.
@@ -46,8 +49,15 @@ var (
 	shiftFunctions = []string{
 		"lambda:GetAlias", "lambda:CreateAlias", "lambda:UpdateAlias", "lambda:GetProvisionedConcurrencyConfig",
 	}
-	readLayers = []string{"lambda:GetLayerVersion"}
-	readStaged = []string{"s3:GetObject", "s3:GetObjectVersion"}
+	// lookBehindVersions finds out who would miss a version.
+	lookBehindVersions = []string{
+		"lambda:ListVersionsByFunction", "lambda:ListAliases", "lambda:GetProvisionedConcurrencyConfig",
+		"lambda:GetFunctionEventInvokeConfig", "lambda:GetPolicy",
+	}
+	// Lists have no resource to name (Service Authorization Reference).
+	listFunctions = []string{"lambda:ListFunctions", "lambda:ListEventSourceMappings"}
+	readLayers    = []string{"lambda:GetLayerVersion"}
+	readStaged    = []string{"s3:GetObject", "s3:GetObjectVersion"}
 	// DescribeAlarms returns composite alarms only to who may describe all
 	// (CloudWatch API reference, DescribeAlarms).
 	readAlarms = []string{"cloudwatch:DescribeAlarms", "cloudwatch:DescribeAlarmHistory"}
@@ -69,6 +79,8 @@ func PhasePermissions(phase release.Phase) Permissions {
 	case release.PhaseRollBack:
 		functions := with(with(writeFunctions, shiftFunctions...), "lambda:DeleteAlias")
 		return Permissions{Functions: functions, Layers: readLayers, Staged: readStaged}
+	case release.PhasePrune:
+		return Permissions{Functions: lookBehindVersions, Versions: []string{"lambda:DeleteFunction"}, Any: listFunctions}
 	}
 	return Permissions{}
 }
@@ -89,11 +101,12 @@ type statement struct {
 func SessionPolicy(t release.Target, phase release.Phase) (string, error) {
 	partition := Partition(t.Region)
 	p := PhasePermissions(phase)
-	var functions []string
+	var functions, versions []string
 	for _, pattern := range t.Resources {
 		functions = append(functions, fmt.Sprintf("arn:%s:lambda:%s:%s:function:%s", partition, t.Region, t.Account, pattern))
+		versions = append(versions, functions[len(functions)-1]+":*")
 		if !strings.HasSuffix(pattern, "*") { // its versions and aliases; a trailing * covers them
-			functions = append(functions, functions[len(functions)-1]+":*")
+			functions = append(functions, versions[len(versions)-1])
 		}
 	}
 	statements := []statement{}
@@ -103,6 +116,7 @@ func SessionPolicy(t release.Target, phase release.Phase) (string, error) {
 		}
 	}
 	add(p.Functions, functions...)
+	add(p.Versions, versions...)
 	add(p.Layers, fmt.Sprintf("arn:%s:lambda:%s:*:layer:*", partition, t.Region))
 	add(p.Staged, fmt.Sprintf("arn:%s:s3:::*/staged/%s/*", partition, t.App))
 	add(p.Any, "*")

@@ -47,18 +47,22 @@ func (f *File) prepare() error {
 	if err != nil || !isNew {
 		return err
 	}
-	return f.update(func(tx *bbolt.Tx) error {
-		for _, name := range sealedBuckets() {
-			if _, err := tx.CreateBucket(name); err != nil {
-				return err
-			}
-		}
-		bucket, err := tx.CreateBucket(bucketFormat)
-		if err != nil {
+	return f.update(func(tx *bbolt.Tx) (func() error, error) {
+		return func() error { return makeBuckets(tx) }, nil
+	})
+}
+
+func makeBuckets(tx *bbolt.Tx) error {
+	for _, name := range sealedBuckets() {
+		if _, err := tx.CreateBucket(name); err != nil {
 			return err
 		}
-		return bucket.Put(keyFormat, format)
-	})
+	}
+	bucket, err := tx.CreateBucket(bucketFormat)
+	if err != nil {
+		return err
+	}
+	return bucket.Put(keyFormat, format)
 }
 
 // check reads everything in a file that exists.

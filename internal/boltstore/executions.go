@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"go.etcd.io/bbolt"
@@ -22,21 +23,36 @@ func (f *File) Executions() *Executions { return &Executions{file: f} }
 
 // Create writes the first checkpoint of an execution.
 func (e *Executions) Create(ctx context.Context, c asl.Checkpoint) error {
-	return e.update(ctx, func(tx *bbolt.Tx) error {
-		if tx.Bucket(bucketExecutions).Get([]byte(c.Execution.Name)) != nil {
+	return e.store(ctx, c, func(exists bool) error {
+		if exists {
 			return asl.ErrExecutionExists
 		}
-		return write(tx, c)
+		return nil
 	})
 }
 
 // Save replaces the checkpoint and appends its events.
 func (e *Executions) Save(ctx context.Context, c asl.Checkpoint) error {
-	return e.update(ctx, func(tx *bbolt.Tx) error {
-		if tx.Bucket(bucketExecutions).Get([]byte(c.Execution.Name)) == nil {
+	return e.store(ctx, c, func(exists bool) error {
+		if !exists {
 			return asl.ErrExecutionNotFound
 		}
-		return write(tx, c)
+		return nil
+	})
+}
+
+func (e *Executions) store(ctx context.Context, c asl.Checkpoint, judge func(exists bool) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	entries, err := entriesOf(c)
+	if err != nil {
+		return err
+	}
+	name := []byte(c.Execution.Name)
+	return e.file.update(func(tx *bbolt.Tx) (func() error, error) {
+		exists := tx.Bucket(bucketExecutions).Get(name) != nil
+		return func() error { return write(tx, c, entries) }, judge(exists)
 	})
 }
 
@@ -97,13 +113,6 @@ func (e *Executions) view(ctx context.Context, do func(*bbolt.Tx) error) error {
 	return e.file.view(do)
 }
 
-func (e *Executions) update(ctx context.Context, do func(*bbolt.Tx) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return e.file.update(do)
-}
-
 func (e *Executions) checkpoint(tx *bbolt.Tx, name string) ([]byte, error) {
 	sealed := tx.Bucket(bucketExecutions).Get([]byte(name))
 	if sealed == nil {
@@ -119,50 +128,62 @@ func (e *Executions) decode(name string, value []byte, into any) error {
 	return nil
 }
 
-// write stores a checkpoint with its events and keeps the list of running executions.
-func write(tx *bbolt.Tx, c asl.Checkpoint) error {
+// entry is what is put at a key of a bucket.
+type entry struct{ bucket, key, sealed []byte }
+
+func newEntry(bucket, key []byte, value any) (entry, error) {
+	text, err := json.Marshal(value)
+	return entry{bucket, key, seal(bucket, key, text)}, err
+}
+
+// entriesOf are a checkpoint's entries: itself, its events, and that it runs.
+func entriesOf(c asl.Checkpoint) ([]entry, error) {
 	events := c.Events
 	c.Events = nil
 	name := []byte(c.Execution.Name)
-	if err := put(tx, bucketExecutions, name, c); err != nil {
-		return err
+	checkpoint, err := newEntry(bucketExecutions, name, c)
+	entries := []entry{checkpoint}
+	for _, event := range events {
+		made, failed := newEntry(bucketEvents, eventKey(c.Execution.Name, event.ID), event)
+		entries, err = append(entries, made), errors.Join(err, failed)
 	}
-	if err := writeEvents(tx, c.Execution.Name, events); err != nil {
-		return err
+	if !c.Execution.Status.Ended() {
+		running, failed := newEntry(bucketRunning, name, struct{}{})
+		entries, err = append(entries, running), errors.Join(err, failed)
 	}
-	if c.Execution.Status.Ended() {
-		return tx.Bucket(bucketRunning).Delete(name)
-	}
-	return put(tx, bucketRunning, name, struct{}{})
+	return entries, err
 }
 
-// writeEvents replaces the history from the first of the events on.
-func writeEvents(tx *bbolt.Tx, name string, events []asl.Event) error {
-	if len(events) == 0 {
+// write stores a checkpoint with its events and keeps the list of running executions.
+func write(tx *bbolt.Tx, c asl.Checkpoint, entries []entry) error {
+	if err := cutEvents(tx, c); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := tx.Bucket(e.bucket).Put(e.key, e.sealed); err != nil {
+			return err
+		}
+	}
+	if c.Execution.Status.Ended() {
+		return tx.Bucket(bucketRunning).Delete([]byte(c.Execution.Name))
+	}
+	return nil
+}
+
+// cutEvents removes the history from the first of the checkpoint's events on.
+func cutEvents(tx *bbolt.Tx, c asl.Checkpoint) error {
+	if len(c.Events) == 0 {
 		return nil
 	}
-	prefix := eventPrefix(name)
+	prefix := eventPrefix(c.Execution.Name)
 	cursor := tx.Bucket(bucketEvents).Cursor()
-	first := eventKey(name, events[0].ID)
+	first := eventKey(c.Execution.Name, c.Events[0].ID)
 	for key, _ := cursor.Seek(first); bytes.HasPrefix(key, prefix); key, _ = cursor.Seek(first) {
 		if err := cursor.Delete(); err != nil {
 			return err
 		}
 	}
-	for _, event := range events {
-		if err := put(tx, bucketEvents, eventKey(name, event.ID), event); err != nil {
-			return err
-		}
-	}
 	return nil
-}
-
-func put(tx *bbolt.Tx, bucket, key []byte, value any) error {
-	text, err := json.Marshal(value)
-	if err != nil {
-		return err
-	}
-	return tx.Bucket(bucket).Put(key, seal(bucket, key, text))
 }
 
 func eventPrefix(name string) []byte { return append([]byte(name), 0) }

@@ -9,7 +9,8 @@
 //	running     NAME: empty; executions that have not ended
 //	events      NAME 0 ID (8 bytes, big endian): an event of a history
 //
-// Every write is one transaction, on disk when the call returns. Every value
+// Every write is whole and on disk when the call returns; writes that come at
+// the same time share a transaction, and so the wait for the disk. Every value
 // but the format begins with a SHA-256 of its place and content: what was damaged on disk is
 // reported and never taken for true. [Open] checks the whole file before it
 // writes to it, and refuses what is not its own.
@@ -40,6 +41,7 @@ type File struct {
 	// broken is set by a fault in the middle of a transaction: the database may
 	// wait for its own locks for ever then and is not used any more.
 	broken atomic.Bool
+	queue  queue
 }
 
 // Open opens a state file and makes one where there is none. It refuses a file
@@ -112,12 +114,6 @@ func (f *File) view(do func(*bbolt.Tx) error) error {
 	return f.transact(func() error { return f.db.View(do) })
 }
 
-// update runs a writing transaction: all of it is on disk when update returns
-// nil, none of it is kept when do fails.
-func (f *File) update(do func(*bbolt.Tx) error) error {
-	return f.transact(func() error { return f.db.Update(do) })
-}
-
 func (f *File) transact(do func() error) error {
 	if f.broken.Load() {
 		return damaged(f.path, "an earlier access to it failed")
@@ -146,7 +142,7 @@ func failure(path string, err error) error {
 			WithRemedy("Stop the other tagboat, or name another file.")
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
 		return foreign(path, err.Error())
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, bolterrors.ErrMaxSizeReached):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG), errors.Is(err, bolterrors.ErrMaxSizeReached):
 		return release.Errorf(release.Transient, "state file %q cannot grow: %w", path, err).
 			WithRemedy("Free space on the disk.")
 	case errors.Is(err, fs.ErrPermission):

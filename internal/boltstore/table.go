@@ -45,17 +45,19 @@ func (t *Table) Put(ctx context.Context, item ledger.Item) error {
 	if err := usable(ctx, item.Key); err != nil {
 		return err
 	}
-	return t.file.update(func(tx *bbolt.Tx) error {
+	next := item
+	next.Version++
+	key := documentKey(item.Key)
+	sealed := seal(bucketDocuments, key, encode(next))
+	return t.file.update(func(tx *bbolt.Tx) (func() error, error) {
 		stored, _, err := t.read(tx, item.Key)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if stored.Version != item.Version {
-			return item.Changed(item.Version, stored.Version)
+			return nil, item.Changed(item.Version, stored.Version)
 		}
-		item.Version++
-		key := documentKey(item.Key)
-		return tx.Bucket(bucketDocuments).Put(key, seal(bucketDocuments, key, encode(item)))
+		return func() error { return tx.Bucket(bucketDocuments).Put(key, sealed) }, nil
 	})
 }
 
@@ -64,15 +66,13 @@ func (t *Table) Delete(ctx context.Context, key ledger.Key, version int64) error
 	if err := usable(ctx, key); err != nil {
 		return err
 	}
-	return t.file.update(func(tx *bbolt.Tx) error {
+	return t.file.update(func(tx *bbolt.Tx) (func() error, error) {
 		stored, found, err := t.read(tx, key)
-		if err != nil || !found {
-			return err
+		if err == nil && found && stored.Version != version {
+			err = key.Changed(version, stored.Version)
 		}
-		if stored.Version != version {
-			return key.Changed(version, stored.Version)
-		}
-		return tx.Bucket(bucketDocuments).Delete(documentKey(key))
+		// Deleting what is not there changes nothing.
+		return func() error { return tx.Bucket(bucketDocuments).Delete(documentKey(key)) }, err
 	})
 }
 

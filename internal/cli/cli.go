@@ -90,8 +90,8 @@ Exit codes: 0 done; 1 failed and rolled back; 2 bad input or refused, nothing to
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return release.Errorf(release.Invalid, "%w", err).WithRemedy("Run: %s --help", cmd.CommandPath())
 	})
-	root.AddCommand(c.validate(), c.plan(), c.release(), c.status(), c.releases(), c.show(), c.answer(true), c.answer(false),
-		c.lease(), c.serve(), c.demo(), c.version())
+	root.AddCommand(c.validate(), c.plan(), c.release(), c.rollback(), c.status(), c.releases(), c.show(), c.answer(true), c.answer(false),
+		c.halt(), c.freeze(), c.unfreeze(), c.freezes(), c.lease(), c.serve(), c.demo(), c.policy(), c.version())
 	return root
 }
 

@@ -65,12 +65,15 @@ func (c *command) status() *cobra.Command {
 	cmd.Flags().StringVar(&app, "app", "", "only this app")
 	cmd.Flags().StringVar(&environment, "environment", "", "only this environment")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return c.ask(cmd, a, values("app", app, "environment", environment), []string{"live"}, func(_ *client, document json.RawMessage) error {
+		return c.ask(cmd, a, values("app", app, "environment", environment), []string{"live"}, func(cl *client, document json.RawMessage) error {
 			live, err := read[[]ledger.Live](document)
 			if err != nil {
 				return err
 			}
-			return c.printLive(live)
+			if err := c.printLive(live); err != nil {
+				return err
+			}
+			return c.tellFreezes(cmd, cl, app, environment)
 		})
 	}
 	return cmd
@@ -169,6 +172,12 @@ func (c *command) printView(cl *client, view report.View) error {
 		{"app", fmt.Sprintf("%s %s, attempt %d", view.App, view.Version, view.Attempt)},
 		{"source", source(view.Source)},
 		{"asked", fmt.Sprintf("by %s (%s) at %s", name(view.Request.Actor), view.Request.Trigger, moment(view.Created))},
+	}
+	if freeze := view.Request.DuringFreeze; freeze != "" {
+		rows = append(rows, []string{"freeze", "passed: " + freeze})
+	}
+	if h := view.Halted; h != nil {
+		rows = append(rows, []string{"halted", fmt.Sprintf("by %s at %s: %s", h.By, moment(h.At), h.Reason)})
 	}
 	if !view.Ended.IsZero() {
 		rows = append(rows, []string{"ended", fmt.Sprintf("%s, after %s", moment(view.Ended), view.Ended.Sub(view.Created).Round(time.Second))})

@@ -35,10 +35,19 @@ func checkOrder(cmd *cobra.Command, order app.Order) error {
 	return nil
 }
 
-// place sends an order and answers the release's id. What is no release is an error.
-func place(ctx context.Context, cl *client, order app.Order) (string, release.Answer, error) {
+// wish is what a person asks for, and where: the releases that orders make, or
+// the rollbacks of an environment.
+type wish struct {
+	path string
+	body any
+}
+
+func ordered(order app.Order) wish { return wish{"releases", order} }
+
+// place sends a wish and answers the release's id. What is no release is an error.
+func place(ctx context.Context, cl *client, w wish) (string, release.Answer, error) {
 	var answer release.Answer
-	if err := cl.post(ctx, order, &answer, "releases"); err != nil {
+	if err := cl.post(ctx, w.body, &answer, w.path); err != nil {
 		return "", answer, err
 	}
 	accepted := answer.Status == release.AnswerStarted || answer.Status == release.AnswerDuplicate
@@ -75,7 +84,7 @@ What forbids the release is told all at once, with exit code 2.`,
 		if err != nil {
 			return err
 		}
-		text, err := c.planned(cmd.Context(), cl, order)
+		text, err := c.planned(cmd.Context(), cl, ordered(order))
 		if err != nil {
 			return err
 		}
@@ -85,8 +94,8 @@ What forbids the release is told all at once, with exit code 2.`,
 }
 
 // planned places a dry run, waits for its end and fetches its plan.
-func (c *command) planned(ctx context.Context, cl *client, order app.Order) (json.RawMessage, error) {
-	id, _, err := place(ctx, cl, order)
+func (c *command) planned(ctx context.Context, cl *client, w wish) (json.RawMessage, error) {
+	id, _, err := place(ctx, cl, w)
 	if err != nil {
 		return nil, err
 	}

@@ -33,6 +33,7 @@ counts as 2 if no environment was touched, else as 1.`,
 	r := c.remote(cmd)
 	c.orderFlags(cmd, &order)
 	cmd.Flags().BoolVar(&order.Retry, "retry", false, "make the next attempt of a release that failed")
+	cmd.Flags().StringVar(&order.DuringFreeze, "during-freeze", "", "pass freezes; say why it cannot wait, for the record")
 	cmd.Flags().BoolVar(&wait, "wait", true, "wait for the end")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the release, or without --wait the answer, as JSON and nothing else")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -43,19 +44,24 @@ counts as 2 if no environment was touched, else as 1.`,
 		if err != nil {
 			return err
 		}
-		id, answer, err := place(cmd.Context(), cl, order)
-		switch {
-		case err != nil:
-			return err
-		case !wait:
-			return c.printAnswer(answer, asJSON)
-		case asJSON:
-			return c.watchSilently(cmd.Context(), cl, id)
-		}
-		fmt.Fprintf(c.Stdout, "%s\n", readable(answer.Reason))
-		return c.watch(cmd.Context(), cl, id)
+		return c.begin(cmd.Context(), cl, ordered(order), wait, asJSON)
 	}
 	return cmd
+}
+
+// begin places a wish and, if it is to wait, watches the release to its end.
+func (c *command) begin(ctx context.Context, cl *client, w wish, wait, asJSON bool) error {
+	id, answer, err := place(ctx, cl, w)
+	switch {
+	case err != nil:
+		return err
+	case !wait:
+		return c.printAnswer(answer, asJSON)
+	case asJSON:
+		return c.watchSilently(ctx, cl, id)
+	}
+	fmt.Fprintf(c.Stdout, "%s\n", readable(answer.Reason))
+	return c.watch(ctx, cl, id)
 }
 
 func (c *command) printAnswer(answer release.Answer, asJSON bool) error {

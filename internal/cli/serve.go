@@ -13,6 +13,10 @@ import (
 	"github.com/tagboat/tagboat/internal/server"
 )
 
+// defaultUnfinished is far beyond what people release, and bounds the memory
+// that waiting releases take.
+const defaultUnfinished = 5000
+
 func (c *command) serve() *cobra.Command {
 	var s settings
 	cmd := &cobra.Command{
@@ -50,6 +54,8 @@ Environment, besides the flags' own:
 	} {
 		cmd.Flags().StringVar(flag.value, flag.name, cmp.Or(c.Getenv(flag.variable), flag.fallback), flag.usage+" [$"+flag.variable+"]")
 	}
+	cmd.Flags().IntVar(&s.MaxUnfinished, "max-unfinished", defaultUnfinished,
+		"with how many releases under way events are answered with 503; 0 is no limit")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := s.environment(c.Getenv); err != nil {
 			return err
@@ -74,7 +80,10 @@ func (c *command) runServer(ctx context.Context, s settings, log *slog.Logger) e
 		return release.Errorf(release.Invalid, "--listen: %w", err).WithRemedy("Stop what listens there, or choose another address.")
 	}
 	station.start(ctx)
-	handler := server.New(server.Config{Parts: station.local.Parts, Secrets: station.secrets(s), Token: s.Token, Log: log})
+	handler := server.New(server.Config{
+		Parts: station.local.Parts, Secrets: station.secrets(s), Token: s.Token, Log: log,
+		Unfinished: station.local.Engine.Running, MaxUnfinished: s.MaxUnfinished,
+	})
 	if _, err := fmt.Fprintf(c.Stdout, "tagboat is ready on http://%s\n", listener.Addr()); err != nil {
 		return fmt.Errorf("stdout: %w", err)
 	}

@@ -22,6 +22,9 @@ import (
 const (
 	// startTimeout limits the looks at the world before serve is ready.
 	startTimeout = time.Minute
+	// tasksAtOnce bounds the memory of tasks, which hold archives, and the calls to
+	// AWS and GitHub that are under way.
+	tasksAtOnce = 32
 	// sweepInterval is that of the stack's schedule.
 	sweepInterval = 5 * time.Minute
 )
@@ -49,6 +52,7 @@ func open(ctx context.Context, s settings, c clock.Clock, log *slog.Logger) (*st
 	parts := &app.Parts{
 		Clock: c, Log: log, UploadsBucket: s.Uploads,
 		State:  &artifact.S3Store{S3: clients.S3(""), Bucket: s.Bucket},
+		Parsed: &config.Cache{},
 		S3:     func(region string) artifact.API { return clients.S3(region) },
 		Lambda: lambdas(clients), Alarms: alarms(clients),
 	}
@@ -67,7 +71,7 @@ func open(ctx context.Context, s settings, c clock.Clock, log *slog.Logger) (*st
 		return nil, err
 	}
 	parts.Table = file.Table()
-	local, err := app.NewLocal(parts, app.LocalOptions{Store: file.Executions()})
+	local, err := app.NewLocal(parts, app.LocalOptions{Store: file.Executions(), Concurrency: tasksAtOnce})
 	if err != nil {
 		_ = file.Close() // nothing was written
 		return nil, err

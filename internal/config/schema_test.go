@@ -248,7 +248,7 @@ func TestTheJSONOfTheTypesHasTheNamesOfTheYAML(t *testing.T) {
 }
 
 // schemas are the compiled schema files, by the name of the file they describe.
-func schemas(t *testing.T) map[string]*jsonschema.Schema {
+func schemas(t testing.TB) map[string]*jsonschema.Schema {
 	t.Helper()
 	compiled := map[string]*jsonschema.Schema{}
 	for _, file := range files() {

@@ -124,21 +124,31 @@ func (i *installations) find(ctx context.Context, repo int64) (int64, error) {
 }
 
 func (i *installations) ask(ctx context.Context, k call) (int64, error) {
-	req, err := i.client.request(ctx, k)
+	resp, err := i.asApp(ctx, k)
 	if err != nil {
 		return 0, err
 	}
-	resp, err := i.signer.RoundTrip(req)
-	if err != nil {
-		return 0, unreachable(ctx, k, req.URL, err, "")
-	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return 0, i.client.refusal(k, resp, "")
-	}
 	var found github.Installation
 	err = decode(resp.Body, k, &found)
 	return found.GetID(), err
+}
+
+// asApp makes a call as the app itself. A success may be that GitHub will do it later.
+func (i *installations) asApp(ctx context.Context, k call) (*http.Response, error) {
+	req, err := i.client.request(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := i.signer.RoundTrip(req)
+	if err != nil {
+		return nil, unreachable(ctx, k, req.URL, err, "")
+	}
+	if resp.StatusCode/100 != 2 {
+		defer resp.Body.Close()
+		return nil, i.client.refusal(k, resp, "")
+	}
+	return resp, nil
 }
 
 func notInstalled(repo int64) error {

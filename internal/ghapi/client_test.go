@@ -44,7 +44,7 @@ func TestBaseURL(t *testing.T) {
 				}
 				return
 			}
-			_, _ = client.Tags(t.Context(), repoID) // only where it went matters
+			_, _ = client.Tags(t.Context(), repoID, "") // only where it went matters
 			if host != c.host || !strings.HasPrefix(path, c.path) || agent != "tagboat" {
 				t.Errorf("asked %s%s as %q, want %s%s… as tagboat", host, path, agent, c.host, c.path)
 			}
@@ -166,7 +166,7 @@ func TestGitHubAppThatGetsNoToken(t *testing.T) {
 			w.server.OnRequest(c.fault)
 			w.config.App = &ghapi.App{ID: c.id, PrivateKey: private}
 			w.connect(t)
-			_, err := w.client.Tags(t.Context(), c.repo)
+			_, err := w.client.Tags(t.Context(), c.repo, "")
 			expect(t, err, c.kind)
 		})
 	}

@@ -97,7 +97,7 @@ func TestATokenThatCannotBeReadIsTransient(t *testing.T) {
 	w := newWorld(t)
 	w.config.Token = func(context.Context) (string, error) { return "", errors.New("no secret") }
 	w.connect(t)
-	_, err := w.client.Tags(t.Context(), repoID)
+	_, err := w.client.Tags(t.Context(), repoID, "")
 	expect(t, err, release.Transient)
 }
 
@@ -170,7 +170,7 @@ func TestACallEndsWithItsContext(t *testing.T) {
 			_ = c.Sleep(context.Background(), time.Minute)
 			cancel()
 		})
-		_, err := w.client.Tags(ctx, repoID)
+		_, err := w.client.Tags(ctx, repoID, "")
 		expect(t, err, release.Transient)
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v, want it to wrap context.Canceled", err)

@@ -3,7 +3,6 @@ package ghapi
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/google/go-github/v62/github"
@@ -135,33 +134,6 @@ func (c *Client) descends(ctx context.Context, repo int64, head, commit string) 
 		return false, err
 	}
 	return comparison.GetStatus() == "behind" || comparison.GetStatus() == "identical", nil
-}
-
-// TagRef is a tag as it is listed, not peeled.
-type TagRef struct {
-	Name string
-	// Object is the sha that the tag points to: a commit's, or a tag object's if Annotated.
-	Object    string
-	Annotated bool
-}
-
-// Tags lists every tag of a repository, in GitHub's order.
-func (c *Client) Tags(ctx context.Context, repo int64) ([]TagRef, error) {
-	var listed []TagRef
-	k := read(repo, "/git/matching-refs/tags?"+url.Values{"per_page": {"100"}}.Encode(), "the list of tags")
-	err := pages(ctx, c, k, func(refs []github.Reference) bool {
-		for _, ref := range refs {
-			if name, ok := strings.CutPrefix(ref.GetRef(), tagPrefix); ok {
-				listed = append(listed, TagRef{
-					Name:      name,
-					Object:    ref.GetObject().GetSHA(),
-					Annotated: ref.GetObject().GetType() == "tag",
-				})
-			}
-		}
-		return true
-	})
-	return listed, err
 }
 
 // post is a call that changes something at GitHub.

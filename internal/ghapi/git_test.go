@@ -113,16 +113,16 @@ func TestTagsListsEveryPage(t *testing.T) {
 			w.repo.Tag(fmt.Sprintf("v1.%d", i), w.first)
 		}
 		object := w.repo.AnnotatedTag("v2", w.second, "two")
-		got, err := w.client.Tags(t.Context(), repoID)
+		got, err := w.client.Tags(t.Context(), repoID, "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		found := map[string]ghapi.TagRef{}
-		for _, tag := range got {
+		for _, tag := range got.Tags {
 			found[tag.Name] = tag
 		}
-		if len(got) != 251 || len(found) != 251 {
-			t.Errorf("got %d tags, %d different; want 251", len(got), len(found))
+		if len(got.Tags) != 251 || len(found) != 251 {
+			t.Errorf("got %d tags, %d different; want 251", len(got.Tags), len(found))
 		}
 		if want := (ghapi.TagRef{Name: "v2", Object: object, Annotated: true}); found["v2"] != want {
 			t.Errorf("got %+v, want %+v", found["v2"], want)
@@ -141,9 +141,9 @@ func TestALinkToAnotherHostIsNotFollowed(t *testing.T) {
 	w.listen(t, http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 		w.server.ServeHTTP(rewriting{rw}, req)
 	}))
-	got, err := w.client.Tags(t.Context(), repoID)
-	if err != nil || len(got) != 150 {
-		t.Errorf("got %d tags, %v; want 150 from the API itself", len(got), err)
+	got, err := w.client.Tags(t.Context(), repoID, "")
+	if err != nil || len(got.Tags) != 150 {
+		t.Errorf("got %d tags, %v; want 150 from the API itself", len(got.Tags), err)
 	}
 }
 

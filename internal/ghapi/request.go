@@ -29,6 +29,7 @@ const (
 	readContents     = `"Contents: read"`
 	writeDeployments = `"Deployments: write"`
 	writeStatuses    = `"Commit statuses: write"`
+	ownKey           = "its own private key"
 )
 
 // The media types of answers that are not described in JSON.
@@ -45,6 +46,7 @@ type call struct {
 	body       any
 	accept     string // go-github's default if empty
 	binary     bool   // the answer is bytes, wanted as they are stored
+	etag       string // of the answer that is known already
 	what       string // the object, for people
 	permission string
 }
@@ -87,7 +89,8 @@ func (c *Client) once(ctx context.Context, k call) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if resp.StatusCode/100 == 2 && resp.StatusCode != http.StatusAccepted {
+	if resp.StatusCode/100 == 2 && resp.StatusCode != http.StatusAccepted ||
+		resp.StatusCode == http.StatusNotModified && k.etag != "" {
 		return resp, nil
 	}
 	defer resp.Body.Close()
@@ -126,6 +129,9 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 	}
 	if k.accept != "" {
 		req.Header.Set("Accept", k.accept)
+	}
+	if k.etag != "" {
+		req.Header.Set("If-None-Match", k.etag)
 	}
 	if k.binary {
 		req.Header.Set("Accept-Encoding", "identity")

@@ -26,6 +26,7 @@ func (l *leases) world(t *testing.T) string {
 	add(l.Active(ctx))
 	add(l.Leases(ctx))
 	add(l.Live(ctx, "", ""))
+	add(l.Freezes(ctx))
 	add(l.Results(ctx, l.a.Release))
 	add(l.Artifacts(ctx, l.a.Release))
 	add(l.Notes(ctx, l.a.Release, ""))
@@ -123,6 +124,12 @@ func operations() []operation {
 		{"put an artifact", none, only(func(ctx context.Context, l *leases) error {
 			return l.PutArtifact(ctx, l.a.Release, release.Artifact{Name: "code"})
 		})},
+		{"freeze", none, func(ctx context.Context, l *leases) (any, error) {
+			return l.Freeze(ctx, ledger.Freeze{App: "orders", Until: start.Add(time.Hour), Reason: "x", By: "jo"})
+		}},
+		{"lift a freeze", func(l *leases) { l.freeze(l.t, "orders", "", "x") }, func(ctx context.Context, l *leases) (any, error) {
+			return l.Lift(ctx, "orders", "", "jo")
+		}},
 		{"note something", none, only(func(ctx context.Context, l *leases) error { return l.Note(ctx, l.a.Release, "n", 1) })},
 		{"claim a version", none, func(ctx context.Context, l *leases) (any, error) {
 			existing, claimed, err := l.Claim(ctx, "orders", "1", release.Source{Bucket: "b", Key: "k", VersionID: "v"})

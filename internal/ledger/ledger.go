@@ -19,10 +19,14 @@
 //	attempts/SOURCE     NUMBER                        index of the attempts from one source
 //	active              ID                            releases that have not ended
 //	lease               NAME                          a lease with its queue
+//	freeze              APP/ENV                       a freeze; APP or ENV is empty for all of them
 //	live                APP/ENV/ACCOUNT/REGION        what is live at a site
 //	layer/NAME/REGION   DIGEST                        a published layer version
 //	code/APP/REGION     SHA256                        a staged copy of a function's code
 //	claim/APP           VERSION                       the source that a version belongs to
+//	known/LIST          mark                          the last look at a repository's tags or releases
+//	known/LIST          names/DIGIT                   names that are known there, by their digest
+//	uploads/BUCKET      mark                          how far the uploads bucket was looked through
 package ledger
 
 import (

@@ -78,6 +78,8 @@ func noteKey(releaseID, name string) Key { return Key{releasePartition(releaseID
 
 type layerVersion struct {
 	ARN string `json:"arn"`
+	// Retired is set before the version is deleted, and stays.
+	Retired *retirement `json:"retired,omitempty"`
 }
 
 func layerKey(name, region, digest string) Key {
@@ -85,9 +87,13 @@ func layerKey(name, region, digest string) Key {
 }
 
 // LayerVersion finds the version of a layer that was published with a digest.
+// One that is retired is not found.
 func (l *Ledger) LayerVersion(ctx context.Context, name, region, digest string) (arn string, found bool, err error) {
 	doc, item, err := load[layerVersion](ctx, l, layerKey(name, region, digest))
-	return doc.ARN, item.Version > 0, err
+	if err != nil || item.Version == 0 || doc.Retired != nil {
+		return "", false, err
+	}
+	return doc.ARN, true, nil
 }
 
 // PutLayerVersion records that a digest is published as a layer version.

@@ -57,6 +57,7 @@ const (
 	PhaseShift    Phase = "shift"
 	PhaseBake     Phase = "bake"
 	PhaseRollBack Phase = "rollback"
+	PhasePrune    Phase = "prune"
 )
 
 // StepKind is what a step does.

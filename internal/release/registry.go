@@ -2,6 +2,7 @@ package release
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"time"
 )
@@ -175,6 +176,30 @@ func (r Registry) AppEnvironments(app App) []Environment {
 		}
 	}
 	return envs
+}
+
+// For is the registry as it holds for a request, with its app: of the app's
+// environments only those that are asked for. What is brought back was approved
+// where it was live before, so nobody has to approve it once more.
+func (r Registry) For(request Request) (Registry, App, error) {
+	app, ok := r.App(request.App)
+	if !ok {
+		return r, app, Errorf(Denied, "app %q is not in the registry", request.App).
+			WithRemedy("Add it under apps in registry.yaml.")
+	}
+	if request.Environment != "" {
+		if !slices.Contains(app.Environments, request.Environment) {
+			return r, app, Errorf(Denied, "app %q is not released to environment %q; it is to %q", app.Name, request.Environment, app.Environments)
+		}
+		app.Environments = []string{request.Environment}
+	}
+	if request.Restores != "" {
+		r.Environments = slices.Clone(r.Environments)
+		for i := range r.Environments {
+			r.Environments[i].Approval = ""
+		}
+	}
+	return r, app, nil
 }
 
 // Duration is a time.Duration that is written as "10m" in YAML and JSON.

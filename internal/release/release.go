@@ -24,7 +24,7 @@ type Request struct {
 	App     string `json:"app"`
 	Version string `json:"version"`
 	Source  Source `json:"source"`
-	// Trigger is what asked: push, create, release, upload, drop or manual.
+	// Trigger is what asked: push, create, release, upload, drop, manual, rollback or schedule.
 	Trigger string `json:"trigger"`
 	// Actor is who caused it, as the event tells: a GitHub login, an object's metadata, a caller's name.
 	Actor string `json:"actor,omitempty"`
@@ -39,6 +39,13 @@ type Request struct {
 	Force bool `json:"force,omitempty"`
 	// DryRun stops after the plan: nothing is changed.
 	DryRun bool `json:"dry_run,omitempty"`
+	// DuringFreeze is why it may pass a freeze; empty: it may not.
+	DuringFreeze string `json:"during_freeze,omitempty"`
+	// Environment is the only one to release to; empty is all of the app's.
+	Environment string `json:"environment,omitempty"`
+	// Restores is the id of an earlier release that is brought back: its manifest
+	// and artifacts are taken as it pinned them, without a look at where it came from.
+	Restores string `json:"restores,omitempty"`
 }
 
 // The values of [Request.Trigger].
@@ -49,6 +56,10 @@ const (
 	TriggeredByUpload  = "upload"
 	TriggeredByDrop    = "drop"
 	TriggeredByHand    = "manual"
+	// TriggeredByUndo: a person asked to roll an environment back.
+	TriggeredByUndo = "rollback"
+	// TriggeredBySchedule: a tag that raised no event was found.
+	TriggeredBySchedule = "schedule"
 )
 
 // Source is where a release comes from: a tag of a repository, or one version
@@ -172,9 +183,19 @@ type Release struct {
 	Plan     Pointer `json:"plan,omitzero"`
 	// Environments are those it goes through, in order.
 	Environments []Progress `json:"environments,omitempty"`
-	Created      time.Time  `json:"created"`
-	Updated      time.Time  `json:"updated"`
-	Ended        time.Time  `json:"ended,omitzero"`
+	// Halted is who ordered to stop it on its way, nil if nobody did. From then on
+	// it does nothing but roll back.
+	Halted  *Halt     `json:"halted,omitempty"`
+	Created time.Time `json:"created"`
+	Updated time.Time `json:"updated"`
+	Ended   time.Time `json:"ended,omitzero"`
+}
+
+// Halt is a person's order to stop a release.
+type Halt struct {
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
+	At     time.Time `json:"at"`
 }
 
 // Progress is how far a release is in one environment.

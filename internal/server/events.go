@@ -87,9 +87,14 @@ func discard(r *http.Request, limit int64) {
 	}
 }
 
-// limitEvents is limit with the answer that senders of events know.
+// limitEvents is limit with the answer that senders of events know. A release
+// takes memory until it ends: with too many of them under way, nothing is read.
 func (s *server) limitEvents(slots chan struct{}, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		if s.full() {
+			s.answer(w, r, release.Busy(release.CodeOverloaded, "Too many releases have not ended yet; send it again."))
+			return
+		}
 		if !take(slots) {
 			s.answer(w, r, release.Busy(release.CodeOverloaded,
 				fmt.Sprintf("The server works on %d events already; send it again.", cap(slots))))

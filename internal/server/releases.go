@@ -104,6 +104,9 @@ func (s *server) order(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = checkText("by", order.By, maxName)
 	}
+	if err == nil {
+		err = checkText("during_freeze", order.DuringFreeze, maxReason)
+	}
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -117,6 +120,29 @@ func (s *server) order(w http.ResponseWriter, r *http.Request) {
 	}
 	s.log.InfoContext(ctx, "an order was answered", "app", order.App, "tag", order.Tag, "version", order.Version, "by", order.By,
 		"dry_run", order.DryRun, "status", answer.Status, "code", answer.Code, "releases", answer.Releases)
+	s.answer(w, r, answer)
+}
+
+// undo starts a release that brings an earlier one back.
+func (s *server) undo(w http.ResponseWriter, r *http.Request) {
+	var undo app.Undo
+	err := decode(w, r, &undo)
+	if err == nil {
+		err = checkText("by", undo.By, maxName)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), eventTimeout)
+	defer cancel()
+	answer, err := s.parts.Orders().Undo(ctx, undo)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.log.InfoContext(ctx, "a rollback was answered", "app", undo.App, "environment", undo.Environment, "to", undo.To, "by", undo.By,
+		"dry_run", undo.DryRun, "status", answer.Status, "code", answer.Code, "releases", answer.Releases)
 	s.answer(w, r, answer)
 }
 

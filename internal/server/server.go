@@ -11,9 +11,14 @@
 //	GET  /releases/<id>/plan        the plan of the whole release
 //	POST /releases/<id>/approve     {"by": "<name>"}; the sender cannot approve
 //	POST /releases/<id>/reject      {"by": "<name>", "reason": "<text>"}
+//	POST /rollbacks                 [app.Undo]: an environment goes back to what was good there; answered like an order
+//	POST /releases/<id>/halt        [app.Halting]: it stops, and what it has open is rolled back
 //	GET  /live                      what is live where; ?app= &environment=
 //	GET  /leases                    who holds and who waits for an environment
 //	POST /leases/clear              [app.Clearing]: an environment that needed a hand is in order again
+//	GET  /freezes                   what is frozen, until when, why and by whom ([ledger.Freeze])
+//	POST /freezes                   [app.Freezing]: no release to an app, an environment, or both, for a while
+//	POST /freezes/clear             [app.Unfreezing]: a freeze ends before its time
 //
 // Deliveries and events are answered with a [release.Answer]; whatever else goes
 // wrong is a [Problem]. The webhook proves itself by its signature; everything
@@ -50,8 +55,15 @@ type Config struct {
 	Token string
 	// Concurrency replaces [DefaultConcurrency] if it is not 0.
 	Concurrency int
-	Log         *slog.Logger
+	// Unfinished is how many releases have not ended, and MaxUnfinished with how
+	// many of them no more events are taken; 0 is no limit. What a person orders is taken all the same.
+	Unfinished    func() int
+	MaxUnfinished int
+	Log           *slog.Logger
 }
+
+// full tells whether there is no room for another release.
+func (c Config) full() bool { return c.MaxUnfinished > 0 && c.Unfinished() >= c.MaxUnfinished }
 
 // server answers requests.
 type server struct {
@@ -59,6 +71,7 @@ type server struct {
 	hooks  *webhook.Handler
 	events *artifact.Events
 	token  string
+	full   func() bool
 	log    *slog.Logger
 	mux    *http.ServeMux
 	origin *http.CrossOriginProtection
@@ -76,7 +89,7 @@ func New(c Config) http.Handler {
 	}
 	s := &server{
 		parts: c.Parts, hooks: c.Parts.Webhook(c.Secrets), events: c.Parts.Events(),
-		token: c.Token, log: c.Log, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(),
+		token: c.Token, full: c.full, log: c.Log, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(),
 	}
 	events, api := make(chan struct{}, c.Concurrency), make(chan struct{}, c.Concurrency)
 	get, post := http.MethodGet, http.MethodPost
@@ -88,9 +101,13 @@ func New(c Config) http.Handler {
 	s.mux.HandleFunc("/releases/{id}/plan", s.limit(api, s.methods(handlers{get: s.plan})))
 	s.mux.HandleFunc("/releases/{id}/approve", s.limit(api, s.methods(handlers{post: s.approve})))
 	s.mux.HandleFunc("/releases/{id}/reject", s.limit(api, s.methods(handlers{post: s.reject})))
+	s.mux.HandleFunc("/rollbacks", s.limit(api, s.methods(handlers{post: s.undo})))
+	s.mux.HandleFunc("/releases/{id}/halt", s.limit(api, s.methods(handlers{post: s.halt})))
 	s.mux.HandleFunc("/live", s.limit(api, s.methods(handlers{get: s.live})))
 	s.mux.HandleFunc("/leases", s.limit(api, s.methods(handlers{get: s.leases})))
 	s.mux.HandleFunc("/leases/clear", s.limit(api, s.methods(handlers{post: s.clearLease})))
+	s.mux.HandleFunc("/freezes", s.limit(api, s.methods(handlers{get: s.freezes, post: s.freeze})))
+	s.mux.HandleFunc("/freezes/clear", s.limit(api, s.methods(handlers{post: s.unfreeze})))
 	s.mux.HandleFunc("/", s.unknown)
 	return s
 }

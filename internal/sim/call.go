@@ -38,6 +38,8 @@ type Fault struct {
 	Before error
 	// After is returned after performing the call: the answer is lost.
 	After error
+	// Hang passes between the call and its answer, if the caller has so much time.
+	Hang time.Duration
 }
 
 // OnCall sets the hook that sees every call before it is performed and decides its fault.
@@ -120,6 +122,11 @@ func doThen[T any](ctx context.Context, r request, perform func() (*T, error), t
 		then(out)
 	}
 	r.session.cloud.deliver()
+	if fault.Hang > 0 {
+		if err := r.session.cloud.clock.Sleep(ctx, fault.Hang); err != nil {
+			return nil, r.wrap(canceled(err))
+		}
+	}
 	if fault.After != nil {
 		return nil, r.wrap(fault.After)
 	}

@@ -14,11 +14,13 @@ import (
 )
 
 var (
-	_ s3.ListObjectsV2APIClient              = (*sim.S3Client)(nil)
-	_ s3.ListObjectVersionsAPIClient         = (*sim.S3Client)(nil)
-	_ lambda.ListLayerVersionsAPIClient      = (*sim.LambdaClient)(nil)
-	_ cloudwatch.DescribeAlarmsAPIClient     = (*sim.CloudWatchClient)(nil)
-	_ lambda.ListVersionsByFunctionAPIClient = (*sim.LambdaClient)(nil)
+	_ s3.ListObjectsV2APIClient               = (*sim.S3Client)(nil)
+	_ s3.ListObjectVersionsAPIClient          = (*sim.S3Client)(nil)
+	_ lambda.ListLayerVersionsAPIClient       = (*sim.LambdaClient)(nil)
+	_ cloudwatch.DescribeAlarmsAPIClient      = (*sim.CloudWatchClient)(nil)
+	_ lambda.ListVersionsByFunctionAPIClient  = (*sim.LambdaClient)(nil)
+	_ lambda.ListFunctionsAPIClient           = (*sim.LambdaClient)(nil)
+	_ lambda.ListEventSourceMappingsAPIClient = (*sim.LambdaClient)(nil)
 )
 
 func TestEveryMethodHasTheSignatureOfTheSDK(t *testing.T) {

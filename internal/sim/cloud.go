@@ -44,6 +44,7 @@ type Cloud struct {
 	accounts      map[string]*account
 	organizations map[string]string // account → organisation
 	sessions      map[string]*Session
+	policies      map[string]*policy // of sessions, by their text
 	buckets       map[string]*bucket
 	archives      map[string]*Archive // by hex sha256
 	undelivered   []json.RawMessage   // object events of the call that is being performed
@@ -115,6 +116,7 @@ func New(c clock.Clock) *Cloud {
 		accounts:      map[string]*account{},
 		organizations: map[string]string{},
 		sessions:      map[string]*Session{},
+		policies:      map[string]*policy{},
 		buckets:       map[string]*bucket{},
 		archives:      map[string]*Archive{},
 		callLimit:     defaultCallRecord,

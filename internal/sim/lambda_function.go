@@ -20,6 +20,7 @@ type function struct {
 	lastNumber  int        // numbers are not used twice
 	aliases     map[string]*alias
 	provisioned map[string]*provisioned // by qualifier
+	callers     map[string]*callers     // by qualifier
 	tags        map[string]string
 }
 

@@ -185,5 +185,8 @@ func (f *function) deleteVersion(t functionTarget) error {
 	}
 	f.published = slices.DeleteFunc(f.published, func(v *version) bool { return v.name() == t.qualifier })
 	delete(f.provisioned, t.qualifier)
+	if of := f.callers[t.qualifier]; of != nil { // event source mappings stay, and find nothing any more
+		of.grants, of.invoke = nil, false
+	}
 	return nil
 }

@@ -42,8 +42,8 @@ func (o *oneOrMore[T]) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// principals are whom a resource's policy is about: "*", {"AWS": …} or {"Service": …}.
-type principals struct{ aws []string }
+// principals are whom a resource's policy is about: "*", {"AWS": …}, {"Federated": …} or {"Service": …}.
+type principals struct{ aws, federated []string }
 
 // UnmarshalJSON accepts the forms above. Services are nobody here.
 func (p *principals) UnmarshalJSON(data []byte) error {
@@ -52,13 +52,14 @@ func (p *principals) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	var kinds struct {
-		AWS     oneOrMore[string]
-		Service oneOrMore[string]
+		AWS       oneOrMore[string]
+		Federated oneOrMore[string]
+		Service   oneOrMore[string]
 	}
 	if err := strict(data, &kinds); err != nil {
-		return fmt.Errorf("principal %s: want \"*\", AWS or Service: %w", data, err)
+		return fmt.Errorf("principal %s: want \"*\", AWS, Federated or Service: %w", data, err)
 	}
-	p.aws = kinds.AWS
+	p.aws, p.federated = kinds.AWS, kinds.Federated
 	return nil
 }
 
@@ -125,6 +126,8 @@ type subject struct {
 	action, resource      string
 	externalID            string
 	prefix                string // of a listing of a bucket
+	// claims are those of a web identity's token, by the condition keys that name them.
+	claims map[string]string
 }
 
 // condition is the value of a condition key; false for a key that is not simulated.
@@ -145,6 +148,9 @@ func (s subject) condition(key string) (string, bool) {
 		return s.externalID, true
 	case "s3:prefix":
 		return s.prefix, true
+	}
+	if strings.HasPrefix(strings.ToLower(key), gitHubIssuer+":") {
+		return s.claims[strings.ToLower(key)], true
 	}
 	return "", false
 }

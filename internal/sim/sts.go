@@ -42,7 +42,7 @@ func (r request) assumeRole(in *sts.AssumeRoleInput) (*sts.AssumeRoleOutput, err
 	if err != nil {
 		return nil, err
 	}
-	limit, err := sessionPolicy(in)
+	limit, err := cloud.sessionPolicy(in)
 	if err != nil {
 		return nil, err
 	}
@@ -89,17 +89,22 @@ func (r request) checkAssumeRole(in *sts.AssumeRoleInput) (time.Duration, error)
 	return time.Duration(seconds) * time.Second, nil
 }
 
-func sessionPolicy(in *sts.AssumeRoleInput) (*policy, error) {
+// sessionPolicy is the policy of the call, which many calls have in common; c.mu is held.
+func (c *Cloud) sessionPolicy(in *sts.AssumeRoleInput) (*policy, error) {
 	if in.Policy == nil {
 		return nil, nil
 	}
 	if len(*in.Policy) > maxSessionPolicy {
 		return nil, invalidSTS("policy", fmt.Sprintf("Member must have length less than or equal to %d", maxSessionPolicy))
 	}
+	if known, ok := c.policies[*in.Policy]; ok {
+		return known, nil
+	}
 	p, err := parsePolicy(*in.Policy)
 	if err != nil {
 		return nil, &types.MalformedPolicyDocumentException{Message: ptr(err.Error())}
 	}
+	c.policies[*in.Policy] = p
 	return p, nil
 }
 

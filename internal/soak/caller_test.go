@@ -119,7 +119,7 @@ func (c *caller) parts() (*app.Parts, error) {
 	state := &artifact.S3Store{S3: c.session.S3(home), Bucket: stateBucket}
 	return &app.Parts{
 		Table: callerTable{c}, Clock: callerClock{w.clock, c.skew}, Log: slog.New(&watchedLog{c: c}), State: state,
-		Registries:    &app.StoredRegistries{Store: state, Key: app.RegistryKey},
+		Registries: &app.StoredRegistries{Store: state, Key: app.RegistryKey, Parsed: &w.parsed}, Parsed: &w.parsed,
 		UploadsBucket: uploadsBucket,
 		S3:            c.s3,
 		Lambda: func(ctx context.Context, t release.Target, phase release.Phase) (app.LambdaClient, error) {

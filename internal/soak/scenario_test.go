@@ -80,23 +80,23 @@ type rates struct {
 }
 
 func newScenario(seed uint64) scenario {
-	d := newDice(seed)
+	d, of := newDice(seed), sizeOf(seed)
 	s := scenario{
-		seed: seed, serve: d.chance(0.4), busy: d.between(15*time.Minute, 2*time.Hour), clears: d.chance(0.5),
+		seed: seed, serve: d.chance(0.4), busy: d.between(of.busy/8, of.busy), clears: d.chance(0.5),
 		timing: sim.Timing{Update: d.between(0, 8*time.Second), Publish: d.between(0, 4*time.Second), Provision: 30 * time.Second},
 	}
-	s.environments = newEnvironments(d)
-	for i := range pick(d, 1, 1, 1, 2, 3) {
-		s.apps = append(s.apps, newApp(d, i, s.environments))
+	s.environments = newEnvironments(d, of)
+	for i := range pick(d, of.apps...) {
+		s.apps = append(s.apps, newApp(d, of, i, s.environments))
 	}
-	s.rates = newRates(d, s.serve)
+	s.rates = newRates(d, of, s.serve)
 	if !s.serve {
 		s.skew = pick(d, 0, 0, time.Second, 10*time.Second)
 	}
 	return s
 }
 
-func newEnvironments(d dice) []release.Environment {
+func newEnvironments(d dice, of size) []release.Environment {
 	env := func(name, account string, regions ...string) release.Environment {
 		return release.Environment{
 			Name: name, Account: account, Regions: regions, Role: targetRole, ExternalID: "tagboat-" + name,
@@ -104,18 +104,21 @@ func newEnvironments(d dice) []release.Environment {
 			Approval: pick(d, "", "", "", release.ApprovalRequired),
 		}
 	}
-	environments := []release.Environment{env("dev", "111111111111", home)}
-	if d.chance(0.3) {
+	var environments []release.Environment
+	if !d.chance(of.prodAlone) {
+		environments = append(environments, env("dev", "111111111111", home))
+	}
+	if d.chance(of.staging) {
 		environments = append(environments, env("staging", "444444444444", home))
 	}
 	regions := []string{home}
-	if d.chance(0.5) {
+	if d.chance(of.twoRegions) {
 		regions = append(regions, europe)
 	}
 	return append(environments, env("prod", "222222222222", regions...))
 }
 
-func newApp(d dice, i int, environments []release.Environment) appSpec {
+func newApp(d dice, of size, i int, environments []release.Environment) appSpec {
 	name := []string{"orders", "billing", "search"}[i]
 	a := appSpec{
 		App: release.App{
@@ -127,7 +130,7 @@ func newApp(d dice, i int, environments []release.Environment) appSpec {
 			Sharing:      release.Sharing{Accounts: []string{partnerAccount}, Organization: true},
 		},
 		workerAlias: pick(d, "", "live"), apiAlias: d.chance(0.9), alarms: d.chance(0.7), smoke: d.chance(0.7),
-		keepsSecret: d.chance(0.7), variables: d.chance(0.4), releases: pick(d, 1, 1, 2, 2, 3, 4),
+		keepsSecret: d.chance(0.7), variables: d.chance(0.4), releases: pick(d, of.releases...),
 	}
 	for _, env := range environments {
 		a.Environments = append(a.Environments, env.Name)
@@ -141,14 +144,14 @@ func newApp(d dice, i int, environments []release.Environment) appSpec {
 	return a
 }
 
-func newRates(d dice, serve bool) rates {
-	level := pick(d, 0.0, 0.002, 0.002, 0.006, 0.006, 0.015, 0.04)
+func newRates(d dice, of size, serve bool) rates {
+	level := pick(d, of.levels...)
 	some := func() float64 { return level * pick(d, 0.0, 1, 1) }
 	often := func(mean time.Duration) time.Duration {
 		if level == 0 || d.chance(0.5) {
 			return 0
 		}
-		return mean
+		return time.Duration(float64(mean) * of.busy.Hours() / 2)
 	}
 	r := rates{
 		aws: some(), github: some(), table: some() / 2, engine: some(), kill: 2 * some(), twice: 2 * some(), settle: some(), strike: some() / 2,

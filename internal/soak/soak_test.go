@@ -132,7 +132,7 @@ func TestSoak(t *testing.T) {
 		showSeed(t, run(newScenario(*oneSeed), machine))
 		return
 	}
-	defer debug.SetGCPercent(debug.SetGCPercent(400)) // many small worlds, each soon forgotten
+	defer debug.SetGCPercent(debug.SetGCPercent(1600)) // many small worlds, each soon forgotten
 	began := time.Now()
 	sum := &tallies{ends: map[release.State]int{}, edges: map[asl.Edge]int{}}
 	next := make(chan uint64)

@@ -21,6 +21,7 @@ import (
 	"github.com/tagboat/tagboat/internal/asl"
 	"github.com/tagboat/tagboat/internal/awsapi"
 	"github.com/tagboat/tagboat/internal/clock"
+	"github.com/tagboat/tagboat/internal/config"
 	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
 	"github.com/tagboat/tagboat/internal/sim"
@@ -38,6 +39,7 @@ type world struct {
 	table *ledger.MemoryTable
 	store *watchedStore
 
+	parsed     config.Cache
 	machine    *asl.Machine
 	engine     *asl.Engine
 	generation int
@@ -285,14 +287,29 @@ type watchedStore struct {
 	w *world
 }
 
+// Create implements [asl.Store].
+func (s *watchedStore) Create(ctx context.Context, c asl.Checkpoint) error {
+	s.search(c)
+	return s.MemoryStore.Create(ctx, c)
+}
+
 // Save implements [asl.Store].
 func (s *watchedStore) Save(ctx context.Context, c asl.Checkpoint) error {
-	text, err := json.Marshal(c)
-	if err != nil {
-		return err
-	}
-	s.w.searchSecrets("the history of "+c.Execution.Name, text)
+	s.search(c)
 	return s.MemoryStore.Save(ctx, c)
+}
+
+// search looks for secrets in all that a checkpoint holds but names and times.
+func (s *watchedStore) search(c asl.Checkpoint) {
+	where := "the history of " + c.Execution.Name
+	for _, text := range [][]byte{c.Execution.Input, c.Execution.Output, c.StateInput, []byte(c.Execution.Error), []byte(c.Execution.Cause)} {
+		s.w.searchSecrets(where, text)
+	}
+	for _, e := range c.Events {
+		s.w.searchSecrets(where, e.Input)
+		s.w.searchSecrets(where, e.Output)
+		s.w.searchSecrets(where, []byte(e.Error+e.Cause))
+	}
 }
 
 // violation is who says in a transcript what must not be.

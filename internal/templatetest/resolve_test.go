@@ -66,6 +66,12 @@ func (r resolver) call(name string, argument any) any {
 	case "Fn::Join":
 		parts := argument.([]any)
 		return strings.Join(texts(r.resolve(parts[1])), parts[0].(string))
+	case "Fn::If":
+		parts := argument.([]any)
+		if r.values[parts[0].(string)] == true {
+			return r.resolve(parts[1])
+		}
+		return r.resolve(parts[2])
 	case "Fn::Split":
 		parts := argument.([]any)
 		var split []any

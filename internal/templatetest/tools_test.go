@@ -10,7 +10,7 @@ import (
 
 func TestCfnLintReportsNothing(t *testing.T) {
 	t.Parallel()
-	if out := run(t, "cfn-lint", "template.yaml", "iam/target-account.yaml", "iam/region.yaml"); strings.TrimSpace(out) != "" {
+	if out := run(t, "cfn-lint", "template.yaml", "iam/target-account.yaml", "iam/region.yaml", "iam/github-oidc.yaml"); strings.TrimSpace(out) != "" {
 		t.Error(out)
 	}
 }
@@ -18,8 +18,9 @@ func TestCfnLintReportsNothing(t *testing.T) {
 // python is the interpreter that has the SAM translator.
 const python = "python3"
 
-func TestTheSAMTransformMakesPlainResources(t *testing.T) {
-	t.Parallel()
+// transformed is template.yaml as CloudFormation gets it.
+func transformed(t *testing.T) object {
+	t.Helper()
 	_, err := command(python, "-c", "import samtranslator")
 	needed(t, "aws-sam-translator", err)
 	out := run(t, python, "internal/templatetest/testdata/sam2cfn.py", "template.yaml", "code-bucket")
@@ -27,6 +28,12 @@ func TestTheSAMTransformMakesPlainResources(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &plain); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	return plain
+}
+
+func TestTheSAMTransformMakesPlainResources(t *testing.T) {
+	t.Parallel()
+	plain := transformed(t)
 	counts := map[string]int{}
 	for id, resource := range at(plain, "Resources").(object) {
 		kind := at(resource, "Type").(string)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"unicode"
 
@@ -58,6 +59,9 @@ const (
 	maxTag = 255
 	// maxDelivery is the longest id of a delivery that is kept; GitHub's are UUIDs.
 	maxDelivery = 64
+	// maxName is the longest name of a repository or a sender that is kept, in
+	// bytes. GitHub's are shorter: 39 for an owner or a login, 100 for a repository.
+	maxName = 255
 )
 
 // parse reads a signed delivery; ok is false if it is answered already.
@@ -86,10 +90,27 @@ func parseTagEvent(kind string, d Delivery) (e event, answer release.Answer, ok 
 	if p.Repository == nil || p.Repository.ID <= 0 {
 		return e, malformed("The payload names no repository."), false
 	}
+	if !p.named() {
+		return e, malformed("The payload's names of the repository, the sender or the commit are not such as GitHub gives."), false
+	}
 	e = event{trigger: kind, delivery: deliveryID(d.Header), repository: *p.Repository, actor: p.Sender.Login}
 	answer, ok = e.read(p)
 	return e, answer, ok
 }
+
+// named tells whether what is taken from the payload as it is fits a record and a
+// log: names that can be printed, and a commit's SHA.
+func (p *payload) named() bool {
+	for _, name := range []string{p.Repository.FullName, p.Sender.Login} {
+		if len(name) > maxName || strings.ContainsFunc(name, unreadable) {
+			return false
+		}
+	}
+	return p.HeadCommit == nil || p.HeadCommit.ID == "" || sha.MatchString(p.HeadCommit.ID)
+}
+
+// sha is the name of a commit, of either of Git's hashes.
+var sha = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
 func malformed(reason string) release.Answer {
 	return release.RejectedAnswer(release.CodeMalformed, reason)
@@ -130,13 +151,13 @@ func (e *event) read(p payload) (release.Answer, bool) {
 		e.tag = p.Ref
 	case release.TriggeredByRelease:
 		if p.Action != "published" {
-			return release.Ignored(release.CodeEvent, fmt.Sprintf("Action %q of a GitHub release starts nothing; published does.", p.Action)), false
+			return release.Ignored(release.CodeEvent, fmt.Sprintf("Action %.80q of a GitHub release starts nothing; published does.", p.Action)), false
 		}
 		if p.Release != nil {
 			e.tag = p.Release.TagName
 		}
 	}
-	return e.checkTag()
+	return CheckTag(e.tag)
 }
 
 func (e *event) readPush(p payload) (release.Answer, bool) {
@@ -145,30 +166,31 @@ func (e *event) readPush(p payload) (release.Answer, bool) {
 		return release.Ignored(release.CodeBranch, "A push to a branch starts no release; a tag does."), false
 	}
 	if p.Deleted || isZero(p.After) {
-		return release.Ignored(release.CodeTagDeleted, fmt.Sprintf("Tag %q was deleted; that starts and undoes nothing.", tag)), false
+		return release.Ignored(release.CodeTagDeleted, fmt.Sprintf("Tag %.80q was deleted; that starts and undoes nothing.", tag)), false
 	}
 	e.tag, e.moved = tag, p.Before != "" && !isZero(p.Before)
 	if p.HeadCommit != nil {
 		e.commit = p.HeadCommit.ID
 	}
-	return e.checkTag()
+	return CheckTag(e.tag)
 }
 
 // isZero tells whether a SHA is all zeros, which stands for no object.
 func isZero(sha string) bool { return sha != "" && strings.Trim(sha, "0") == "" }
 
-// checkTag refuses what git would not take as a tag's name, and ignores what
-// people could not read or tell apart from another version.
-func (e *event) checkTag() (release.Answer, bool) {
-	if !isTagName(e.tag) {
-		return malformed(fmt.Sprintf("%.80q is not the name of a tag.", e.tag)), false
+// CheckTag refuses what git would not take as a tag's name, and ignores what
+// people could not read or tell apart from another version; ok is true for all
+// other names.
+func CheckTag(tag string) (answer release.Answer, ok bool) {
+	if !isTagName(tag) {
+		return malformed(fmt.Sprintf("%.80q is not the name of a tag.", tag)), false
 	}
-	if len(e.tag) > maxTag {
+	if len(tag) > maxTag {
 		return release.Ignored(release.CodeTagPattern,
-			fmt.Sprintf("Tag %.80q… has %d bytes, more than the %d of a version that is released.", e.tag, len(e.tag), maxTag)), false
+			fmt.Sprintf("Tag %.80q… has %d bytes, more than the %d of a version that is released.", tag, len(tag), maxTag)), false
 	}
-	if strings.ContainsFunc(e.tag, unreadable) {
-		return release.Ignored(release.CodeTagPattern, fmt.Sprintf("Tag %+.80q has characters that cannot be printed: no version has them.", e.tag)), false
+	if strings.ContainsFunc(tag, unreadable) {
+		return release.Ignored(release.CodeTagPattern, fmt.Sprintf("Tag %+.80q has characters that cannot be printed: no version has them.", tag)), false
 	}
 	return release.Answer{}, true
 }

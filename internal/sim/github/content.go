@@ -165,9 +165,24 @@ func (r *Repository) top(sha string) string {
 	return fmt.Sprintf("%s-%s-%s", r.owner, r.name, sha[:7])
 }
 
-// writeArchive writes what git archive writes: a pax global header with the
-// commit, then the tree with modes by an umask of 002.
+// writeArchive writes the archive of a commit, which is made once.
 func (r *Repository) writeArchive(w http.ResponseWriter, sha string) error {
+	key := r.fullName() + "@" + sha // the name can change and is in it
+	made, ok := r.archives[key]
+	if !ok {
+		var err error
+		if made, err = r.makeArchive(sha); err != nil {
+			return err
+		}
+		r.archives[key] = made
+	}
+	_, err := w.Write(made)
+	return err
+}
+
+// makeArchive makes what git archive makes: a pax global header with the
+// commit, then the tree with modes by an umask of 002.
+func (r *Repository) makeArchive(sha string) ([]byte, error) {
 	c := r.objects[sha].commit
 	var buffer bytes.Buffer
 	zipped := gzip.NewWriter(&buffer)
@@ -181,23 +196,22 @@ func (r *Repository) writeArchive(w http.ResponseWriter, sha string) error {
 	}
 	for _, header := range headers {
 		if err := r.writeEntry(archive, header, c, nil); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.files)) {
 		header, content := c.files[name].entry(r.top(sha) + "/" + name)
 		if err := r.writeEntry(archive, header, c, content); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := archive.Close(); err != nil {
-		return fmt.Errorf("write archive of %s: %w", sha, err)
+		return nil, fmt.Errorf("write archive of %s: %w", sha, err)
 	}
 	if err := zipped.Close(); err != nil {
-		return fmt.Errorf("write archive of %s: %w", sha, err)
+		return nil, fmt.Errorf("write archive of %s: %w", sha, err)
 	}
-	_, err := w.Write(buffer.Bytes())
-	return err
+	return buffer.Bytes(), nil
 }
 
 func (r *Repository) writeEntry(archive *tar.Writer, header *tar.Header, c *commit, content []byte) error {

@@ -35,7 +35,7 @@ func (r *Repository) listRefs(w http.ResponseWriter, req *http.Request) {
 	for _, full := range names[from:to] {
 		list = append(list, r.describeRef(baseURL(req), full))
 	}
-	reply(w, http.StatusOK, list)
+	replyTagged(w, req, list)
 }
 
 func (r *Repository) describeRef(base, full string) map[string]any {

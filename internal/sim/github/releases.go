@@ -82,6 +82,16 @@ func (r *Repository) published(tag string) *published {
 	return nil
 }
 
+// listReleases lists the latest first.
+func (r *Repository) listReleases(w http.ResponseWriter, req *http.Request) {
+	from, to := page(w, req, len(r.releases))
+	list := []any{}
+	for i := from; i < to; i++ {
+		list = append(list, r.describeRelease(baseURL(req), r.releases[len(r.releases)-1-i]))
+	}
+	replyTagged(w, req, list)
+}
+
 // getRelease answers for a tag's release, a release's assets, or one asset.
 func (r *Repository) getRelease(w http.ResponseWriter, req *http.Request) {
 	rest := req.PathValue("rest")

@@ -16,6 +16,7 @@ type Repository struct {
 	public bool
 
 	objects     map[string]object // by sha
+	archives    map[string][]byte // by name and sha
 	refs        map[string]ref    // by full name: refs/heads/main, refs/tags/v1.0.0
 	releases    []*published
 	deployments []*Deployment
@@ -39,13 +40,14 @@ const (
 func newRepository(s *Server, id int64, fullName string) *Repository {
 	owner, name, _ := strings.Cut(fullName, "/")
 	return &Repository{
-		server:  s,
-		id:      id,
-		owner:   owner,
-		name:    name,
-		objects: map[string]object{},
-		refs:    map[string]ref{},
-		created: s.clock.Now(),
+		server:   s,
+		id:       id,
+		owner:    owner,
+		name:     name,
+		objects:  map[string]object{},
+		archives: map[string][]byte{},
+		refs:     map[string]ref{},
+		created:  s.clock.Now(),
 	}
 }
 

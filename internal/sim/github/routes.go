@@ -1,6 +1,7 @@
 package github
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -32,6 +33,7 @@ func (s *Server) routes() *http.ServeMux {
 		"GET /compare/{basehead...}":          (*Repository).compare,
 		"GET /contents/{path...}":             (*Repository).getContents,
 		"GET /tarball/{ref...}":               (*Repository).redirectToArchive,
+		"GET /releases":                       (*Repository).listReleases,
 		"GET /releases/{rest...}":             (*Repository).getRelease,
 		"GET /deployments":                    (*Repository).listDeployments,
 		"POST /deployments":                   (*Repository).createDeployment,
@@ -44,6 +46,8 @@ func (s *Server) routes() *http.ServeMux {
 		mux.HandleFunc(method+" /repos/{owner}/{name}"+path, s.repository(h))
 	}
 	mux.HandleFunc("POST /app/installations/{installation}/access_tokens", s.createToken)
+	mux.HandleFunc("GET /app/hook/deliveries", s.listDeliveries)
+	mux.HandleFunc("POST /app/hook/deliveries/{delivery}/attempts", s.redeliver)
 	mux.HandleFunc("GET "+archivePath+"/{owner}/{name}/legacy.tar.gz/{sha}", s.serveArchive)
 	mux.HandleFunc("GET "+assetPath+"/{id}/{asset}", s.serveAsset)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { notFound(w) })
@@ -180,6 +184,19 @@ func reply(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = w.Write(marshal(v)) // an answer is a buffer: it takes everything
+}
+
+// replyTagged answers with a list and its ETag, or only says that the caller has
+// it (GitHub, "Best practices for using the REST API": conditional requests).
+func replyTagged(w http.ResponseWriter, req *http.Request, list []any) {
+	sum := sha256.Sum256(append(marshal(list), w.Header().Get("Link")...))
+	etag := fmt.Sprintf(`W/"%x"`, sum)
+	w.Header().Set("ETag", etag)
+	if req.Header.Get("If-None-Match") == etag {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	reply(w, http.StatusOK, list)
 }
 
 func refuse(w http.ResponseWriter, status int, message string) {

@@ -11,7 +11,8 @@
 //
 // [Server.OnRequest] injects faults. [Server.Push], [Server.Create],
 // [Server.Release] and [Server.Ping] make the webhook deliveries that GitHub
-// would send for the present state.
+// would send for the present state; [Server.PushTags] raises none for more than
+// three tags, and [Server.Send] keeps a list of what was delivered.
 package github
 
 import (
@@ -48,6 +49,8 @@ type Server struct {
 	names      map[string]*Repository // by lower-case full name, former ones too
 	lastID     int64
 	deliveries int
+	receive    func(Delivery) int
+	attempts   []attempt
 }
 
 // app is the GitHub App that is installed in every repository.

@@ -26,6 +26,8 @@ type Delivery struct {
 	Body []byte
 	// Signature is the X-Hub-Signature-256 of the body; empty without a secret.
 	Signature string
+
+	repository int64
 }
 
 // Push is the push event of a tag's last change: created, moved or deleted.
@@ -90,7 +92,7 @@ func (s *Server) deliver(event string, r *Repository, payload map[string]any) De
 	if s.app != nil {
 		payload["installation"] = map[string]any{"id": s.app.installation}
 	}
-	d := Delivery{Event: event, GUID: guid(s.deliveries, event), Body: marshal(payload)}
+	d := Delivery{Event: event, GUID: guid(s.deliveries, event), Body: marshal(payload), repository: r.id}
 	if s.secret != "" {
 		d.Signature = Sign(s.secret, d.Body)
 	}

@@ -1,0 +1,172 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tagboat/tagboat/internal/ledger"
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// Undo is a person's wish to roll an environment of an app back to what was good
+// there.
+type Undo struct {
+	App         string `json:"app"`
+	Environment string `json:"environment"`
+	// To is the version to go back to; empty is the last good one before that which is live.
+	To string `json:"to,omitempty"`
+	// By is who asks.
+	By     string `json:"by,omitempty"`
+	DryRun bool   `json:"dry_run,omitempty"`
+}
+
+// Undo starts a release that brings an earlier one back to one environment, with
+// the manifest and the artifacts that were pinned then. Like any release it takes
+// the lease, is watched, and is rolled back if it fails. Asked for twice at the
+// same time, it is one release.
+func (o *Orders) Undo(ctx context.Context, u Undo) (release.Answer, error) {
+	registry, _, err := o.Registries.Current(ctx)
+	if err != nil {
+		return release.Answer{}, err
+	}
+	if _, _, err := registry.For(release.Request{App: u.App, Environment: u.Environment}); err != nil {
+		return release.Answer{}, err
+	}
+	if u.Environment == "" {
+		return release.Answer{}, release.Errorf(release.Invalid, "rolling app %q back: environment is missing", u.App)
+	}
+	if err := o.inOrder(ctx, u.App, u.Environment); err != nil {
+		return release.Answer{}, err
+	}
+	history, err := o.history(ctx, u)
+	if err != nil {
+		return release.Answer{}, err
+	}
+	good, err := history.target(u)
+	if err != nil {
+		return release.Answer{}, err
+	}
+	request := release.Request{
+		App: u.App, Version: good.Version, Source: good.Source, Artifact: good.Request.Artifact, Trigger: release.TriggeredByUndo,
+		Actor: u.By, Attempt: 1, Force: true, DryRun: u.DryRun, Environment: u.Environment, Restores: good.ID,
+	}
+	last, found, err := o.Ledger.LastAttempt(ctx, request)
+	if err != nil {
+		return release.Answer{}, err
+	}
+	if found {
+		if !last.State.Ended() {
+			return release.Answer{}, stillRunning(last)
+		}
+		request.Attempt = last.Attempt + 1
+	}
+	answer := o.Accept(ctx, []release.Request{request})
+	if answer.Status == release.AnswerStarted {
+		answer.Reason = fmt.Sprintf("%s goes back from %s to %s in %s: release %s started.",
+			u.App, history.live().Version, good.Version, u.Environment, answer.Releases[0])
+	}
+	return answer, nil
+}
+
+func stillRunning(rel release.Release) error {
+	return release.Errorf(release.Conflict, "release %q is still %s", rel.ID, rel.State).
+		WithRemedy("Wait for its end, or look at it with: tagboat show %s", rel.ID)
+}
+
+// inOrder refuses to begin what would wait for a person: an environment that
+// needs a hand gives its lease to nobody.
+func (o *Orders) inOrder(ctx context.Context, app, environment string) error {
+	leases, err := o.Ledger.Leases(ctx)
+	if err != nil {
+		return err
+	}
+	name := leaseName(app, environment)
+	i := slices.IndexFunc(leases, func(l ledger.Lease) bool { return l.Name == name && l.Dirty != "" })
+	if i < 0 {
+		return nil
+	}
+	return release.Errorf(release.Conflict, "%s of app %q needs a hand since release %q: %s", environment, app, leases[i].Holder.Release, leases[i].Dirty).
+		WithRemedy("Do what tagboat show %s says, then: tagboat lease clear --app %s --environment %s --reason TEXT", leases[i].Holder.Release, app, environment)
+}
+
+// history are the releases that an environment of an app kept, the newest first.
+type history []release.Release
+
+// maxHistory is how far back an environment's releases are looked through.
+const maxHistory = 5000
+
+func (o *Orders) history(ctx context.Context, u Undo) (history, error) {
+	var kept history
+	filter := ledger.Filter{App: u.App}
+	for range maxHistory / 100 {
+		rels, err := o.Ledger.List(ctx, filter)
+		if err != nil {
+			return nil, err
+		}
+		for _, rel := range rels {
+			if progress, ok := rel.Environment(u.Environment); ok && progress.State == release.EnvironmentDone {
+				kept = append(kept, rel)
+			}
+			filter.Before = rel.Created
+		}
+		if len(rels) < 100 {
+			break
+		}
+	}
+	if len(kept) == 0 {
+		return nil, release.Errorf(release.NotFound, "app %q has no good release in %s yet: there is nothing to go back to", u.App, u.Environment)
+	}
+	return kept, nil
+}
+
+// live is the release that the environment has now.
+func (h history) live() release.Release { return h[0] }
+
+// target is the release to go back to. What was brought back stands for what it
+// was when it came first: going back twice goes back two versions.
+func (h history) target(u Undo) (release.Release, error) {
+	live := h.live()
+	if u.To == live.Version {
+		return live, release.Errorf(release.Invalid, "version %s of app %q is what is live in %s", u.To, u.App, u.Environment).
+			WithRemedy("It was released by %s. To release it once more: tagboat release --app %s %s --retry --force", live.ID, u.App, flagOf(&live))
+	}
+	from := 0
+	if live.Request.Restores != "" && u.To == "" {
+		from = slices.IndexFunc(h, func(rel release.Release) bool { return rel.ID == live.Request.Restores })
+	}
+	for _, rel := range h[max(from, 0):] {
+		if rel.Request.Restores != "" || rel.Version == live.Version || !replaces(rel, live) {
+			continue
+		}
+		if u.To == "" || rel.Version == u.To {
+			return rel, nil
+		}
+	}
+	if u.To == "" {
+		return live, release.Errorf(release.NotFound, "version %s is the first good one of app %q in %s: there is none to go back to", live.Version, u.App, u.Environment)
+	}
+	return live, release.Errorf(release.NotFound, "version %s of app %q was never good in %s; want one of %s", u.To, u.App, u.Environment, h.versions()).
+		WithRemedy("See them with: tagboat releases --app %s", u.App)
+}
+
+// replaces tells whether bringing rel back replaces all that live brought: a
+// drop brought one artifact, and the others with it are those of other releases.
+func replaces(rel, live release.Release) bool {
+	return rel.Request.Artifact == "" || rel.Request.Artifact == live.Request.Artifact
+}
+
+// versions are those that were good, the newest first, a few of them.
+func (h history) versions() string {
+	var versions []string
+	for _, rel := range h {
+		if !slices.Contains(versions, rel.Version) {
+			versions = append(versions, rel.Version)
+		}
+	}
+	if len(versions) > 10 {
+		versions = append(versions[:10], "…")
+	}
+	return strings.Join(versions, ", ")
+}

@@ -1,0 +1,249 @@
+package app_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/tagboat/tagboat/internal/app"
+	"github.com/tagboat/tagboat/internal/demo"
+	"github.com/tagboat/tagboat/internal/ledger"
+	"github.com/tagboat/tagboat/internal/release"
+	"github.com/tagboat/tagboat/internal/sim/github"
+)
+
+// undone asks for a rollback and waits for its end.
+func (w *world) undone(undo app.Undo) (release.Release, release.Answer) {
+	w.t.Helper()
+	var answer release.Answer
+	w.in(func(ctx context.Context) {
+		var err error
+		if answer, err = w.Local.Orders().Undo(ctx, undo); err != nil {
+			w.t.Fatal(err)
+		}
+	})
+	if answer.Status != release.AnswerStarted {
+		w.t.Fatalf("rollback %+v: got %+v, want started", undo, answer)
+	}
+	w.settle()
+	return w.record(answer.Releases[0]), answer
+}
+
+func (w *world) refusesUndo(undo app.Undo, kind release.Kind, says ...string) {
+	w.t.Helper()
+	w.in(func(ctx context.Context) {
+		answer, err := w.Local.Orders().Undo(ctx, undo)
+		if err == nil || release.KindOf(err) != kind {
+			w.t.Errorf("rollback %+v: got %+v, %v; want an error of kind %v", undo, answer, err, kind)
+			return
+		}
+		wantText(w.t, err.Error()+" "+release.RemedyOf(err), says...)
+	})
+}
+
+// codes are the digests of the code that callers get, by target.
+func (w *world) codes(environment string) map[string]string {
+	w.t.Helper()
+	found := map[string]string{}
+	for _, site := range demo.Sites() {
+		for _, name := range w.Cloud.Functions(site.Account, site.Region) {
+			f, err := w.Function(site, name)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			if alias, ok := f.Aliases["live"]; ok && site.Environment == environment {
+				version, _ := f.Version(alias.Version)
+				found[site.String()+"/"+name] = fmt.Sprint(version.CodeSha256, version.Layers, alias.Weights)
+			}
+		}
+	}
+	return found
+}
+
+// three releases three versions with other code and layers, and answers what ran
+// in prod after each.
+func (w *world) three() (ran []map[string]string) {
+	w.t.Helper()
+	for n := 1; n <= 3; n++ {
+		wantState(w.t, w.released(version(n), demo.Files(code(n), fmt.Sprintf("2.32.%d", n))), release.Succeeded)
+		ran = append(ran, w.codes("prod"))
+	}
+	return ran
+}
+
+func bare(n int) string { return version(n)[1:] }
+
+func TestARollBackGoesBackOneGoodReleaseAtATime(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: approving(t)})
+	prod := app.Undo{App: "orders", Environment: "prod", By: "carol"}
+	w.refusesUndo(prod, release.NotFound, "no good release in prod")
+	w.register(demo.Registry)
+	ran, dev := w.three(), w.codes("dev")
+	w.register(approving(t)) // what was good before is not asked for again
+	w.GitHub.OnRequest(func(r *http.Request) github.Fault {
+		if r.Method == http.MethodGet {
+			return github.Fault{Err: errors.New("dial tcp: connection refused")}
+		}
+		return github.Fault{}
+	})
+
+	rel, answer := w.undone(prod)
+	wantState(t, rel, release.Succeeded)
+	wantText(t, answer.Reason, "from "+bare(3)+" to "+bare(2)+" in prod")
+	equal(t, "prod after the first", w.codes("prod"), ran[1])
+	equal(t, "dev after the first", w.codes("dev"), dev)
+	if rel.Request.Actor != "carol" || rel.Source.Commit == "" || rel.Attempt != 2 {
+		t.Errorf("the record is %+v", rel)
+	}
+	for _, live := range w.live() {
+		if live.Environment == "prod" && live.Version != bare(2) {
+			t.Errorf("the ledger has %s %s live in prod, want %s", live.Name, live.Version, bare(2))
+		}
+	}
+
+	second, _ := w.undone(prod)
+	wantState(t, second, release.Succeeded)
+	equal(t, "prod after the second", w.codes("prod"), ran[0])
+	w.refusesUndo(prod, release.NotFound, "is the first good one")
+
+	prod.To = bare(3)
+	forward, _ := w.undone(prod)
+	wantState(t, forward, release.Succeeded)
+	equal(t, "prod after going forward", w.codes("prod"), ran[2])
+	w.refusesUndo(prod, release.Invalid, "is what is live in prod")
+	w.GitHub.OnRequest(nil)
+	w.sound()
+}
+
+func equal(t *testing.T, what string, got, want map[string]string) {
+	t.Helper()
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+func TestARollBackPassesOverWhatWasNotGood(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	wantState(t, w.released("v1.0.0", demo.Files(code(1), "2.32.1")), release.Succeeded)
+	ran := w.codes("prod")
+	wantState(t, w.released("v1.1.0", demo.Files(demo.Broken, "2.32.2")), release.FailedClean) // in prod alone
+	wantState(t, w.released("v1.2.0", demo.Files(code(2), "2.32.2")), release.Succeeded)
+	rel, _ := w.undone(app.Undo{App: "orders", Environment: "prod"})
+	wantState(t, rel, release.Succeeded)
+	if rel.Version != "1.0.0" {
+		t.Errorf("prod went back to %s, want 1.0.0", rel.Version)
+	}
+	equal(t, "prod", w.codes("prod"), ran)
+	w.sound()
+}
+
+func TestARollBackThatIsPlannedChangesNothing(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	w.three()
+	before, calls := w.targets(), w.calls()
+	rel, _ := w.undone(app.Undo{App: "orders", Environment: "prod", DryRun: true})
+	wantState(t, rel, release.Succeeded)
+	if writes := w.writes(calls); len(writes) > 0 {
+		t.Errorf("a dry run changed something: %+v", writes)
+	}
+	w.unchanged(before)
+	w.in(func(ctx context.Context) {
+		plan, err := w.Local.WholePlan(ctx, rel.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(plan.Steps) == 0 {
+			t.Error("the plan is empty")
+		}
+		for _, step := range plan.Steps {
+			if step.Site.Environment == "dev" {
+				t.Errorf("the plan touches dev: %+v", step)
+			}
+		}
+	})
+}
+
+func TestWhatCannotBeRolledBackIsToldAtOnce(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	w.three()
+	w.refusesUndo(app.Undo{App: "orders", Environment: "staging"}, release.Denied, `"staging"`, `"dev"`)
+	w.refusesUndo(app.Undo{App: "order", Environment: "prod"}, release.Denied, `"order"`)
+	w.refusesUndo(app.Undo{App: "orders"}, release.Invalid, "environment is missing")
+	w.refusesUndo(app.Undo{App: "orders", Environment: "prod", To: "9.9.9"}, release.NotFound, "9.9.9", bare(1), bare(2))
+	var first release.Answer
+	w.in(func(ctx context.Context) {
+		var err error
+		if first, err = w.Local.Orders().Undo(ctx, app.Undo{App: "orders", Environment: "prod"}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	w.refusesUndo(app.Undo{App: "orders", Environment: "prod"}, release.Conflict, first.Releases[0], "is still")
+	w.settle()
+}
+
+// TestARollBackIsUndoneWhenItFails: a rollback is a release like any other.
+func TestARollBackIsUndoneWhenItFails(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	ran := w.three()
+	w.in(func(ctx context.Context) {
+		answer, err := w.Local.Orders().Undo(ctx, app.Undo{App: "orders", Environment: "prod"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.whenShifting(ctx, answer.Releases[0])
+		w.ring(demo.Prod, demo.Home, "ALARM")
+	})
+	w.settle()
+	equal(t, "prod", w.codes("prod"), ran[2])
+	w.sound()
+}
+
+// TestWhatIsStagedNoMoreComesFromItsSource: the copy of an earlier release may have been removed.
+func TestWhatIsStagedNoMoreComesFromItsSource(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	ran := w.three()
+	w.in(func(ctx context.Context) {
+		rels, err := w.Local.Core().Ledger.List(ctx, ledger.Filter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, rel := range rels {
+			w.removeStaged(ctx, rel.ID)
+		}
+	})
+	rel, _ := w.undone(app.Undo{App: "orders", Environment: "prod"})
+	wantState(t, rel, release.Succeeded)
+	equal(t, "prod", w.codes("prod"), ran[1])
+}
+
+// removeStaged deletes every copy of what a release staged.
+func (w *world) removeStaged(ctx context.Context, id string) {
+	w.t.Helper()
+	artifacts, err := w.Local.Core().Ledger.Artifacts(ctx, id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, artifact := range artifacts {
+		for region, object := range artifact.Objects {
+			if _, err := w.Cloud.Root(demo.Tools).S3(region).DeleteObject(ctx, &s3.DeleteObjectInput{
+				Bucket: &object.Bucket, Key: &object.Key, VersionId: &object.VersionID,
+			}); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+	}
+}
+
+// register puts another registry in force.
+func (w *world) register(registry string) {
+	w.t.Helper()
+	w.in(func(ctx context.Context) {
+		if _, err := w.Local.State.Put(ctx, app.RegistryKey, []byte(registry)); err != nil {
+			w.t.Fatal(err)
+		}
+	})
+}

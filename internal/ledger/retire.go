@@ -1,0 +1,98 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tagboat/tagboat/internal/clock"
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// retirement is who is about to delete a layer version, or has deleted it.
+type retirement struct {
+	By string    `json:"by"`
+	At time.Time `json:"at"`
+}
+
+// retirementLife is how long a retirement is left to the release that began it:
+// longer than its task can live.
+const retirementLife = 15 * time.Minute
+
+// PublishedVersions reads the remembered versions of a layer in a region, by
+// their ARNs: the digest of each. Retired ones are among them.
+func (l *Ledger) PublishedVersions(ctx context.Context, name, region string) (map[string]string, error) {
+	items, err := l.table.Query(ctx, layerKey(name, region, "-").Partition, "", Page{})
+	if err != nil {
+		return nil, err
+	}
+	digests := make(map[string]string, len(items))
+	for _, item := range items {
+		var doc layerVersion
+		if err := decode(item, &doc); err != nil {
+			return nil, err
+		}
+		digests[doc.ARN] = item.Sort
+	}
+	return digests, nil
+}
+
+// resultsAtOnce is how many releases' results are read side by side.
+const resultsAtOnce = 8
+
+// errKept ends the edit of a version that is not to be retired.
+var errKept = errors.New("the version is kept")
+
+// RetireLayerVersion makes the version of a digest one that nobody is told any
+// more, before it is deleted: whoever asks for the digest from now on publishes
+// it anew. It is false if the digest has another version meanwhile, or if
+// another release has retired this one a short while ago and is at it.
+func (l *Ledger) RetireLayerVersion(ctx context.Context, name, region, digest, arn, by string) (bool, error) {
+	now := l.clock.Now()
+	_, err := edit(ctx, l, layerKey(name, region, digest), func(doc *layerVersion, _ bool) error {
+		busy := doc.Retired != nil && doc.Retired.By != by && now.Before(doc.Retired.At.Add(retirementLife))
+		if doc.ARN != arn || busy {
+			return errKept
+		}
+		doc.Retired = &retirement{By: by, At: now}
+		return nil
+	})
+	if errors.Is(err, errKept) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// RestoreLayerVersion ends the retirement that a release began, of a version
+// that is not deleted after all.
+func (l *Ledger) RestoreLayerVersion(ctx context.Context, name, region, digest, arn, by string) error {
+	_, err := edit(ctx, l, layerKey(name, region, digest), func(doc *layerVersion, _ bool) error {
+		if doc.ARN == arn && doc.Retired != nil && doc.Retired.By == by {
+			doc.Retired = nil
+		}
+		return nil
+	})
+	return err
+}
+
+// History reads what an app's releases did, the newest first and at most so
+// many; those that have not ended are among them, and dry runs are not.
+func (l *Ledger) History(ctx context.Context, app string, limit int) ([]Past, error) {
+	releases, err := l.List(ctx, Filter{App: app, Limit: limit})
+	if err != nil {
+		return nil, err
+	}
+	past := make([]Past, len(releases))
+	errs := make([]error, len(releases))
+	clock.Each(l.clock, len(releases), resultsAtOnce, func(i int) {
+		past[i].Release = releases[i]
+		past[i].Results, errs[i] = l.Results(ctx, releases[i].ID)
+	})
+	return past, errors.Join(errs...)
+}
+
+// Past is a release with the results of its steps, by step id.
+type Past struct {
+	Release release.Release
+	Results map[string]release.Result
+}

@@ -1,0 +1,44 @@
+package soak
+
+import "time"
+
+// size is how much happens in a world. A bug shows in the smallest world that has
+// it, and many small worlds are tried in the time of a large one; but some need
+// several apps that get in each other's way for hours.
+type size struct {
+	name string
+	// busy is how long events come and things break at most; an eighth of it at least.
+	busy time.Duration
+	// apps and releases are drawn: how many apps, and how many events of each.
+	apps, releases []int
+	// prodAlone, staging and twoRegions are probabilities of environments.
+	prodAlone, staging, twoRegions float64
+	// levels of faults are drawn: the fewer calls, the more of them fail.
+	levels []float64
+}
+
+var (
+	small = size{
+		name: "small", busy: 30 * time.Minute, apps: []int{1, 1, 1, 1, 1, 1, 2}, releases: []int{1, 1, 1, 1, 2},
+		prodAlone: 0.65, twoRegions: 0.15, levels: []float64{0, 0.004, 0.008, 0.015, 0.03, 0.06},
+	}
+	medium = size{
+		name: "medium", busy: time.Hour, apps: []int{1, 1, 2}, releases: []int{1, 2, 2, 3},
+		prodAlone: 0.2, staging: 0.1, twoRegions: 0.4, levels: []float64{0, 0.003, 0.006, 0.015, 0.04},
+	}
+	large = size{
+		name: "large", busy: 2 * time.Hour, apps: []int{1, 1, 1, 2, 3}, releases: []int{1, 1, 2, 2, 3, 4},
+		staging: 0.3, twoRegions: 0.5, levels: []float64{0, 0.002, 0.002, 0.006, 0.006, 0.015, 0.04},
+	}
+)
+
+// sizeOf makes every fiftieth world a large one, and every tenth a medium one.
+func sizeOf(seed uint64) size {
+	switch {
+	case seed%50 == 0:
+		return large
+	case seed%10 == 0:
+		return medium
+	}
+	return small
+}
