@@ -36,7 +36,8 @@ UNSHOWN = {
     "sqs:SendMessage": "Lambda sends what a function failed at three times; no release does that",
     "lambda:GetProvisionedConcurrencyConfig": "the emulator has no provisioned concurrency: it answers 404 before it asks IAM",
 }
-UNSHOWN["stage s3:GetObject"] = "finds out that an object is staged already; without it, it is written again"
+for _role in ("stage", "update"):
+    UNSHOWN[_role + " s3:GetObject"] = "finds out that an object is staged already; without it, it is written again"
 for _role in ("stage", "manifest"):
     UNSHOWN[_role + " s3:ListBucket"] = "tells an object that is missing from one that is refused (S3 API reference, GetObject): other words, the same end"
 for _action in ("s3:GetObject", "s3:PutObject"):
@@ -118,6 +119,21 @@ class Missed(Scenario):
         self.check_untouched(app, SITES)
         self.check_told(sha, app, "failure", {"both": "failure"})
         self.assertIn("smoke test", self.world.github.statuses(sha)[-1]["description"])
+        shown = json.loads(self.world.command("show", answer["releases"][0], "--json").stdout)
+        self.assertIn("See its log", shown["remedy"])
+
+    def undone(self, app):
+        """A version goes back to the one before while GitHub answers nothing: all comes from the state bucket."""
+        self.tag(app)
+        _, (_, answer) = self.push(app, "1.1.0", app.files("1.1.0", "second"))
+        self.ends(answer["releases"][0], "SUCCEEDED", 60)
+        self.world.github.call("POST", "outage", {"down": True})
+        try:
+            done = self.world.command("rollback", "--app", app.name, "--environment", "both")
+        finally:
+            self.world.github.call("POST", "outage", {"down": False})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.check_live(app, SITES, "1.0.0", "first", 1)
 
     def stopped(self, app):
         _, (_, answer) = self.push(app, "1.0.0", app.files("1.0.0", "first"))
@@ -178,7 +194,7 @@ class Missed(Scenario):
 
 # Which scenarios show what a role's actions are for; for the others, a tag is enough.
 SCENARIOS = {
-    "artifact": ["upload"], "manifest": ["tag", "drop", "upload"], "stage": ["tag", "drop", "upload"], "report": ["tag", "upload"], "rollback": ["broken"],
+    "artifact": ["upload"], "manifest": ["tag", "drop", "upload", "undone"], "stage": ["tag", "drop", "upload", "undone"], "report": ["tag", "upload"], "rollback": ["broken"],
     "conclude": ["tag", "broken", "next"], "recover": ["stopped"], "approval": ["asked"], "target": ["tag", "broken", "rang"], "admit": ["tag", "upload"],
     "snapshot": ["tag", "again"], "publish": ["tag", "again"], "tally": ["tag", "broken"], "lease": ["tag", "superseded"], "update": ["tag", "broken"], "shift": ["tag", "rang"],
 }

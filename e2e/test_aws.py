@@ -14,12 +14,13 @@ from checks import Scenario, sites, slow
 from processes import ROOT
 from world import DEV, EMPTY, EUROPE, HOME, PARTNER, SITES, STAGING, WEBHOOK_SECRET, App, World, archive, http_event, layer_zip, until
 
-TAGGED, MOVED, UPLOADED, DROPPED, BROKEN, ASKED, STOPPED = (
-    App(name) for name in ("tagged", "moved", "uploaded", "dropped", "broken", "asked", "stopped"))
+TAGGED, MOVED, UPLOADED, DROPPED, BROKEN, ASKED, STOPPED, UNDONE = (
+    App(name) for name in ("tagged", "moved", "uploaded", "dropped", "broken", "asked", "stopped", "undone"))
 ASKED.environments = ("dev", "gated")
 UPLOADED.environments = DROPPED.environments = ("dev", "prod")
 STOPPED.environments = MOVED.environments = ("dev",)
-APPS = (TAGGED, MOVED, UPLOADED, DROPPED, BROKEN, ASKED, STOPPED)
+UNDONE.environments = ("dev", "prod")
+APPS = (TAGGED, MOVED, UPLOADED, DROPPED, BROKEN, ASKED, STOPPED, UNDONE)
 
 # The staging account once more, with a person who has to agree.
 GATED = {"name": "gated", "account": STAGING, "regions": [HOME], "role": "tagboat-target", "external_id": "tagboat-staging",
@@ -225,6 +226,24 @@ class Approvals(Scenario):
             if scheduled.get("Payload", {}).get("do") == "ask":
                 return scheduled["Payload"]["token"]
         return None
+
+
+class Command(Scenario):
+    """The command on an installed stack: on its table, bucket and state machine, by its name alone."""
+
+    def test_a_version_is_rolled_back_by_hand(self):
+        for version, library in (("1.0.0", "first"), ("1.1.0", "second")):
+            _, (_, answer) = self.push(UNDONE, version, UNDONE.files(version, library))
+            self.ends(answer["releases"][0], "SUCCEEDED")
+        done = self.world.command("rollback", "--app", UNDONE.name, "--environment", "prod")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("1.0.0 is live in prod", done.stdout)
+        self.check_live(UNDONE, sites("dev"), "1.1.0", "second", 2)
+        self.check_live(UNDONE, sites("prod"), "1.0.0", "first", 1)
+        status = self.world.command("status", "--app", UNDONE.name, "--environment", "prod", "--json")
+        self.assertEqual({t["version"] for t in json.loads(status.stdout)}, {"1.0.0"})
+        by = json.loads(self.world.command("releases", "--app", UNDONE.name, "--json").stdout)[0]["request"]
+        self.assertEqual((by["trigger"], by["actor"]), ("rollback", "carol"))
 
 
 class Denied(Scenario):

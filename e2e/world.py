@@ -200,6 +200,21 @@ class World:
         self.state_bucket, self.uploads_bucket = outputs["StateBucketName"], outputs["UploadsBucketName"]
         self.machine, self.table = outputs["StateMachineArn"], outputs["LedgerTableName"]
         self.staging_bucket = self.europe.outputs()["StagingBucketName"]
+        self.tell_outputs(outputs)
+
+    def tell_outputs(self, outputs):
+        """The stack's resources were made one by one; a stack of its name tells its outputs, as CloudFormation would."""
+        template = {"Resources": {"Nothing": {"Type": "AWS::CloudFormation::WaitConditionHandle"}},
+                    "Outputs": {name: {"Value": value} for name, value in outputs.items()}}
+        self.aws.client("cloudformation").create_stack(StackName=STACK, TemplateBody=json.dumps(template))
+
+    def command(self, *arguments):
+        """The tagboat command on the stack, with the credentials of an administrator."""
+        key = self.aws.admin(TOOLS)
+        environment = {
+            "PATH": os.environ["PATH"], "HOME": self.folder, "USER": "carol", "AWS_REGION": HOME, "AWS_ENDPOINT_URL": self.aws.url,
+            "AWS_ACCESS_KEY_ID": key["aws_access_key_id"], "AWS_SECRET_ACCESS_KEY": key["aws_secret_access_key"], "TAGBOAT_STACK": STACK}
+        return subprocess.run([binary("tagboat"), *arguments], env=environment, capture_output=True, text=True, check=False, cwd=ROOT)
 
     def deploy_targets(self):
         for environment, account in TARGETS.items():
@@ -224,10 +239,12 @@ class World:
     def create_function(self, name, account, region, code=EMPTY):
         """A function as somebody made it by hand: version 1 behind the alias live."""
         iam, functions = self.aws.client("iam", account), self.aws.client("lambda", account, region)
-        if name not in [r["RoleName"] for r in iam.list_roles()["Roles"]]:
-            trust = {"Version": "2012-10-17", "Statement": [
-                {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+        trust = {"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+        try:
             iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+        except iam.exceptions.EntityAlreadyExistsException:
+            pass  # made for another region
         variables = {"LOG_LEVEL": "info", **({"ONLY_IN_DEV": "yes"} if account == DEV else {})}
         functions.create_function(
             FunctionName=name, Runtime="python3.13", Handler="app.handler", Role=f"arn:aws:iam::{account}:role/{name}", Timeout=10,

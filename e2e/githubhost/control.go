@@ -17,6 +17,7 @@ type control struct {
 type asked struct {
 	Branch, Message, Name, SHA, Event, Tag string
 	Files                                  map[string]string
+	Down                                   bool
 }
 
 func decode(w http.ResponseWriter, r *http.Request) (asked, bool) {
@@ -78,4 +79,19 @@ func (c control) deployments(w http.ResponseWriter, _ *http.Request) {
 
 func (c control) statuses(w http.ResponseWriter, r *http.Request) {
 	reply(w, c.server.CommitStatuses(c.repository, r.URL.Query().Get("sha")))
+}
+
+// outage makes GitHub answer no question for as long as it is down.
+func (c control) outage(w http.ResponseWriter, r *http.Request) {
+	a, ok := decode(w, r)
+	if !ok {
+		return
+	}
+	c.server.OnRequest(func(r *http.Request) github.Fault {
+		if a.Down && r.Method == http.MethodGet {
+			return github.Fault{Status: http.StatusBadGateway}
+		}
+		return github.Fault{}
+	})
+	reply(w, struct{}{})
 }

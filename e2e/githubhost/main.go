@@ -4,6 +4,7 @@
 //	POST /control/commit    {"branch", "message", "files": {"<path>": "<text>"}}  →  {"sha"}
 //	POST /control/tag       {"name", "sha"}
 //	POST /control/delivery  {"event": "push", "tag"}  →  {"headers", "body"}, signed
+//	POST /control/outage    {"down"}: no question is answered while it is true
 //	GET  /control/deployments, /control/statuses?sha=
 //
 // usage: githubhost -repository ID -name OWNER/NAME, with GITHUB_TOKEN and
@@ -49,6 +50,7 @@ func handler(server *github.Server, repository *github.Repository) http.Handler 
 	mux.HandleFunc("POST /control/commit", c.commit)
 	mux.HandleFunc("POST /control/tag", c.tag)
 	mux.HandleFunc("POST /control/delivery", c.delivery)
+	mux.HandleFunc("POST /control/outage", c.outage)
 	mux.HandleFunc("GET /control/deployments", c.deployments)
 	mux.HandleFunc("GET /control/statuses", c.statuses)
 	return mux

@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/smithy-go"
 
+	"github.com/tagboat/tagboat/internal/app"
 	"github.com/tagboat/tagboat/internal/demo"
 	"github.com/tagboat/tagboat/internal/release"
 	"github.com/tagboat/tagboat/internal/sim"
@@ -26,35 +30,69 @@ func exhaustive() bool { return os.Getenv("TAGBOAT_EXHAUSTIVE") == "1" }
 type boundary struct {
 	name  string
 	kinds []string
-	// install makes the n-th call from now on fail in a way, and counts the calls;
-	// without a kind it only counts.
-	install func(w *world, kind string, n int) (count *int)
+	// install makes calls go wrong as the trouble says.
+	install func(x *trouble)
 	// stride is which part of the calls is tried in an ordinary run.
 	stride int
 }
 
+// boundaries are all. A slow call takes nearly as long as a task may live; while
+// one is slow and taken over, somebody stops the execution, and the task goes on.
 func boundaries() []boundary {
 	return []boundary{
-		{"AWS", []string{"throttled", "server error", "timed out", "answer lost", "denied", "slow and taken over"}, awsFault, 151},
-		{"table", []string{"lost", "answer lost"}, ledgerFault, 307},
-		{"GitHub", []string{"server error", "unreachable", "answer lost"}, gitHubFault, 11},
-		{"task", []string{"killed before", "killed after", "dead before", "dead after", "stopped before", "stopped after"}, taskFault, 47},
+		{"AWS", []string{
+			"throttled", "server error", "timed out", "answer lost", "denied", "slow", "slow and taken over", "killed before", "killed after",
+		}, awsFaults, 211},
+		{"table", []string{"lost", "answer lost", "denied", "killed before", "killed after"}, tableFaults, 409},
+		{"GitHub", []string{"server error", "rate limited", "refused", "unreachable", "answer lost", "slow", "killed before"}, gitHubFaults, 17},
+		{"engine", []string{"lost", "answer lost", "killed before", "killed after"}, engineFaults, 1},
+		{"task", []string{
+			"killed before", "killed after", "dead before", "dead after", "stopped before", "stopped after", "delivered twice", "delivered again later",
+		}, taskFaults, 61},
 	}
 }
 
-// counter counts calls and says when it is the n-th one's turn.
-func counter(n int) (*int, func() bool) {
-	count := new(int)
-	return count, func() bool { *count++; return *count == n }
+// worth tells whether a kind of fault says anything new about a call. To whoever reads, an
+// answer that was lost is one that never was.
+func (c call) worth(kind string) bool {
+	switch kind {
+	case "answer lost", "killed after":
+		return !c.reads
+	case "delivered twice", "delivered again later":
+		return !c.token // the first delivery's token would be gone
+	}
+	return true
 }
 
-func awsFault(w *world, kind string, n int) *int {
-	count, due := counter(n)
-	w.Cloud.OnCall(func(c sim.Call) sim.Fault {
-		if !due() {
-			return sim.Fault{}
+// blows are all faults of the calls: one for each call across the boundary and
+// each kind of fault that is worth trying.
+func (b boundary) blows(calls []call, late bool) []blow {
+	var all []blow
+	for _, kind := range b.kinds {
+		n := 0
+		for _, c := range calls {
+			if c.boundary != b.name {
+				continue
+			}
+			if n++; c.worth(kind) {
+				all = append(all, blow{b.name, kind, n, late})
+			}
 		}
-		switch kind {
+	}
+	return all
+}
+
+// Calls are slow for as long as slowly; what hangs is not answered in a task's life.
+const (
+	slowly = 100 * time.Second
+	hangs  = 20 * time.Minute
+)
+
+var readActions = regexp.MustCompile("^(Get|List|Head|Describe|AssumeRole)")
+
+func awsFaults(x *trouble) {
+	x.w.Cloud.OnCall(func(c sim.Call) sim.Fault {
+		switch x.next(call{boundary: "AWS", what: c.Action + " " + c.Region + " " + c.Resource, reads: readActions.MatchString(c.Action)}) {
 		case "throttled":
 			return sim.Fault{Before: sim.Throttled(c.Service)}
 		case "server error":
@@ -63,16 +101,20 @@ func awsFault(w *world, kind string, n int) *int {
 			return sim.Fault{Before: sim.Timeout()}
 		case "answer lost":
 			return sim.Fault{After: sim.Timeout()}
-		case "slow and taken over":
-			w.detached = true
-			w.Clock.Go(w.stopAll)
-			return sim.Fault{Delay: 100 * time.Second}
 		case "denied":
 			return sim.Fault{Before: &smithy.GenericAPIError{Code: "AccessDeniedException", Message: "not authorized", Fault: smithy.FaultClient}}
+		case "slow":
+			return sim.Fault{Delay: slowly}
+		case "slow and taken over":
+			x.w.Clock.Go(x.w.stopAll)
+			return sim.Fault{Delay: slowly}
+		case "killed before":
+			return sim.Fault{Delay: hangs}
+		case "killed after":
+			return sim.Fault{Hang: hangs}
 		}
 		return sim.Fault{}
 	})
-	return count
 }
 
 // stopAll stops every execution. It is called inside of the clock.
@@ -86,56 +128,66 @@ func (w *world) stopAll() {
 	}
 }
 
-func ledgerFault(w *world, kind string, n int) *int {
-	count, due := counter(n)
-	w.table.onCall = func(int) tableFault {
-		switch {
-		case !due():
-			return tableFine
-		case kind == "lost":
-			return tableLost
-		}
-		return tableUnanswered
+func tableFaults(x *trouble) {
+	x.w.table.onCall = func(what string, reads bool) mishap {
+		return mishapOf(x.next(call{boundary: "table", what: what, reads: reads}))
 	}
-	return count
 }
 
-func gitHubFault(w *world, kind string, n int) *int {
-	count, due := counter(n)
-	w.GitHub.OnRequest(func(*http.Request) github.Fault {
-		if !due() {
-			return github.Fault{}
-		}
-		switch kind {
+func engineFaults(x *trouble) {
+	x.w.onEngine = func(what string, reads bool) mishap {
+		return mishapOf(x.next(call{boundary: "engine", what: what, reads: reads}))
+	}
+}
+
+func mishapOf(kind string) mishap {
+	return map[string]mishap{
+		"lost":          {before: errTable},
+		"answer lost":   {after: errTable},
+		"denied":        {before: release.Errorf(release.Denied, "the table may not be used")},
+		"killed before": {before: errTable, kill: true},
+		"killed after":  {after: errTable, kill: true},
+	}[kind]
+}
+
+func gitHubFaults(x *trouble) {
+	x.w.GitHub.OnRequest(func(req *http.Request) github.Fault {
+		switch x.next(call{boundary: "GitHub", what: req.Method + " " + req.URL.Path, reads: req.Method == http.MethodGet}) {
 		case "server error":
 			return github.Fault{Status: http.StatusBadGateway}
+		case "rate limited":
+			return github.Fault{Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"20"}}}
+		case "refused":
+			return github.Fault{Status: http.StatusForbidden, Body: `{"message": "Resource not accessible by integration"}`}
 		case "unreachable":
 			return github.Fault{Err: errors.New("dial tcp: connection refused")}
 		case "answer lost":
 			return github.Fault{LoseAnswer: true}
+		case "slow":
+			return github.Fault{Delay: slowly}
+		case "killed before":
+			kill(req.Context())
 		}
 		return github.Fault{}
 	})
-	return count
 }
 
-func taskFault(w *world, kind string, n int) *int {
-	count, due := counter(n)
-	w.onTask = func(k task) fault {
-		if !due() {
-			return fault{}
+func taskFaults(x *trouble) {
+	x.w.onTask = func(k task) fault {
+		if beginsWith(k) {
+			x.begin(k.String())
 		}
-		w.rollBackDied = k.function == "RollBack"
 		return map[string]fault{
-			"killed before":  {before: retriable},
-			"killed after":   {after: retriable},
-			"dead before":    {before: final},
-			"dead after":     {after: final},
-			"stopped before": {before: final, stop: true},
-			"stopped after":  {after: final, stop: true},
-		}[kind]
+			"killed before":         {before: retriable},
+			"killed after":          {after: retriable},
+			"dead before":           {before: final},
+			"dead after":            {after: final},
+			"stopped before":        {before: final, stop: true},
+			"stopped after":         {after: final, stop: true},
+			"delivered twice":       {again: true},
+			"delivered again later": {again: true, late: 3 * time.Minute},
+		}[x.next(call{boundary: "task", what: k.String(), token: k.in.Token != ""})]
 	}
-	return count
 }
 
 // scenario is what happens while calls go wrong.
@@ -165,12 +217,17 @@ func quickly(t *testing.T, registry string) string {
 	return edited(t, registry, "bake: 10m", "bake: 1m")
 }
 
-// run plays the scenario in a new world and returns how many calls it made.
-func (s scenario) run(t *testing.T, b boundary, kind string, n int) int {
+// outcome is how a run ended and what was seen of it.
+type outcome struct {
+	*trouble
+	release release.Release
+}
+
+// run plays the scenario in a new world in which some calls fail, and judges its end.
+func (s scenario) run(t *testing.T, blows ...blow) outcome {
 	w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
 	before := w.targets()
-	count := b.install(w, kind, n)
-	w.mayBeDirty = strings.HasPrefix(kind, "dead")
+	x := w.trouble(blows...)
 	answer := w.tag("v1.1.0", s.files)
 	if answer.Status == release.AnswerBusy { // GitHub shows it, and somebody sends it again
 		answer = w.Deliver(t.Context(), w.GitHub.Push(w.Repo, "v1.1.0"))
@@ -179,18 +236,38 @@ func (s scenario) run(t *testing.T, b boundary, kind string, n int) int {
 		t.Fatalf("the answer is %+v, want a release", answer)
 	}
 	w.settle()
+	x.over = true
 	rel := w.record(answer.Releases[0])
-	calls := *count
+	if x.struck != len(blows) {
+		t.Errorf("%d of the calls that were to fail were made, want %d", x.struck, len(blows))
+	}
+	w.quiet()
 	w.sound()
 	w.asRecorded(rel, before)
 	if t.Failed() {
 		w.transcript(rel)
 	}
-	return calls
+	return outcome{x, rel}
 }
 
-// asRecorded checks that every environment is as the release's record says. An
-// environment may be dirty only where a task of the rollback dies for good.
+// quiet fails the test if anything is changed after the end: by tasks that are
+// under way still, by deliveries that come late, or by the sweep.
+func (w *world) quiet() {
+	w.t.Helper()
+	calls := w.calls()
+	w.in(func(ctx context.Context) {
+		_ = w.Clock.Sleep(ctx, 20*time.Minute)
+		if swept, err := w.Local.Recovery().Sweep(ctx); err != nil || swept != (app.Swept{}) {
+			w.t.Errorf("the sweep after the end: %+v, %v; want nothing to do", swept, err)
+		}
+		_ = w.Clock.Sleep(ctx, 5*time.Minute)
+	})
+	for _, c := range w.writes(calls) {
+		w.t.Errorf("changed after the end: %+v", c)
+	}
+}
+
+// asRecorded checks that every environment is as the release's record says.
 func (w *world) asRecorded(rel release.Release, before map[string]string) {
 	w.t.Helper()
 	for _, environment := range []string{"dev", "prod"} {
@@ -198,10 +275,7 @@ func (w *world) asRecorded(rel release.Release, before map[string]string) {
 		was := inEnvironment(before, environment)
 		switch {
 		case known && progress.State == release.EnvironmentDirty:
-			if w.mayBeDirty && w.rollBackDied {
-				continue
-			}
-			w.t.Errorf("one fault left %s dirty: %s; %s", environment, rel.Error, rel.Remedy)
+			w.t.Errorf("%s is left dirty: %s; %s", environment, rel.Error, rel.Remedy)
 		case known && progress.State == release.EnvironmentDone:
 			for key, now := range inEnvironment(w.targets(), environment) {
 				if now == was[key] {
@@ -237,20 +311,32 @@ func TestOneFaultAtATime(t *testing.T) {
 		for _, b := range boundaries() {
 			t.Run(fmt.Sprintf("%s, %s", s.name, b.name), func(t *testing.T) {
 				t.Parallel()
-				calls := s.run(t, b, "", 0)
+				all := b.blows(s.run(t).calls, false)
 				stride := b.stride
 				if exhaustive() {
 					stride = 1
 				}
-				tried := 0
-				for i, kind := range b.kinds {
-					for n := 1 + i%stride; n <= calls; n += stride {
-						tried++
-						t.Run(fmt.Sprintf("call %d %s", n, kind), func(t *testing.T) { s.run(t, b, kind, n) })
-					}
+				ended := tally{}
+				for i := 0; i < len(all); i += stride {
+					t.Run(all[i].String(), func(t *testing.T) { ended.add(s.run(t, all[i])) })
 				}
-				t.Logf("%d calls, %d faults tried", calls, tried)
+				t.Logf("%d faults are possible, and of those that were tried ended %s", len(all), ended)
 			})
 		}
 	}
+}
+
+// tally counts the ends.
+type tally map[release.State]int
+
+func (c tally) add(o outcome) { c[o.release.State]++ }
+
+func (c tally) String() string {
+	var parts []string
+	total := 0
+	for _, state := range slices.Sorted(maps.Keys(c)) {
+		parts = append(parts, fmt.Sprintf("%d %s", c[state], state))
+		total += c[state]
+	}
+	return fmt.Sprintf("%d: %s", total, strings.Join(parts, ", "))
 }

@@ -17,7 +17,7 @@ func (p *Parts) Tasks() map[string]Task {
 		"Admit": p.Admit(), "Manifest": p.ReadManifest(), "Stage": p.Stage(), "Snapshot": p.Snapshot(), "Plan": p.Plan(),
 		"Publish": p.Publish(), "Share": p.Share(), "Access": p.Access(), "Update": p.Update(), "Shift": p.Shift(),
 		"RollBack": p.RollBack(), "Approval": p.Approval(), "Lease": p.Lease(), "Tally": p.Tally(),
-		"Conclude": p.Conclude(), "Report": p.Report(),
+		"Conclude": p.Conclude(), "Report": p.Report(), "Prune": p.Prune(),
 	}
 }
 

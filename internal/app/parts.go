@@ -21,6 +21,7 @@ type GitHub interface {
 	Tags
 	artifact.Repositories
 	Deployments
+	Lists
 }
 
 // LambdaClient is what is used of Lambda.
@@ -171,9 +172,22 @@ func (p *Parts) Report() Task {
 	return t.Do
 }
 
+// Prune is the task that deletes old versions.
+func (p *Parts) Prune() Task {
+	t := &Pruning{Core: p.Core(), Functions: p.functions(release.Registry{}), Layers: p.layers()}
+	return t.Do
+}
+
 // Recovery takes up what dead executions left behind.
 func (p *Parts) Recovery() *Recovery {
 	return &Recovery{Core: p.Core(), Executions: p.Executions, Leases: p.Leasing()}
+}
+
+// Missed looks for what raised no event.
+func (p *Parts) Missed() *Missed {
+	return &Missed{
+		Core: p.Core(), Registry: p.Registry, GitHub: p.GitHub, Accept: p.Intake().Accept, S3: p.S3(""), Bucket: p.UploadsBucket,
+	}
 }
 
 // Intake turns requests into releases.

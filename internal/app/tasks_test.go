@@ -154,11 +154,11 @@ const lives = 4
 
 func dies(t *testing.T, c course, key string) {
 	w := newCourseWorld(t, c)
-	seen, victim, deaths := map[string]int{}, "", 0
+	seen, victim, deaths, rollBackDies := map[string]int{}, "", 0, false
 	w.onTask = func(k task) fault {
 		if victim == "" && k.key(seen) == key {
 			victim = k.String()
-			w.mayBeDirty, w.rollBackDied = true, k.function == "RollBack"
+			rollBackDies = k.function == "RollBack"
 		}
 		if k.String() != victim || deaths == lives {
 			return fault{}
@@ -167,7 +167,7 @@ func dies(t *testing.T, c course, key string) {
 		return fault{before: final}
 	}
 	rel := c.run(w)
-	if rel.State == release.FailedDirty && !w.rollBackDied {
+	if rel.State == release.FailedDirty && !rollBackDies {
 		t.Errorf("the release is dirty: %s; %s", rel.Error, rel.Remedy)
 	}
 	w.sound()

@@ -37,8 +37,10 @@ type world struct {
 	detached bool
 	// loseToken tells whether a token is lost on its way.
 	loseToken func(token string) bool
-	// mayBeDirty and rollBackDied tell whether an environment may be left dirty.
-	mayBeDirty, rollBackDied bool
+	// onEngine sees each call to the engine and decides what goes wrong with it;
+	// onEnd sees each execution's end.
+	onEngine func(what string, reads bool) mishap
+	onEnd    func(asl.Execution)
 }
 
 type worldOptions struct {
@@ -48,7 +50,7 @@ type worldOptions struct {
 
 func newWorld(t *testing.T, o worldOptions) *world {
 	t.Helper()
-	w := &world{t: t, table: &flakyTable{Table: ledger.NewMemoryTable()}, store: asl.NewMemoryStore()}
+	w := &world{t: t, table: &flakyTable{Table: ledger.NewMemoryTable(), partitions: map[string]bool{}}, store: asl.NewMemoryStore()}
 	var err error
 	w.World, err = demo.NewWorld(t.Context(), demo.WorldOptions{Seed: o.seed, Registry: o.registry, Table: w.table, Store: w.store})
 	if err != nil {
@@ -70,11 +72,15 @@ func (w *world) restart(seed uint64) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	parts.Tokens = &lossyTokens{parts.Tokens, w}
+	flaky := &flakyEngine{parts.Tokens, parts.Executions, w}
+	parts.Tokens, parts.Executions = flaky, flaky
 	tasks := parts.Tasks()
 	local.Engine, err = asl.New(asl.Config{
 		Machine: machine(w.t), Clock: w.Clock, Store: w.store, Logger: parts.Log, Seed: seed, OnEdge: covered.take,
 		OnEnd: func(e asl.Execution) {
+			if w.onEnd != nil {
+				w.onEnd(e)
+			}
 			if !w.deaf {
 				_ = local.Recovery().Ended(context.Background(), e.Name) // the sweep is for what it cannot do
 			}
@@ -110,37 +116,24 @@ func (w *world) invoke(ctx context.Context, run app.Task, function string, paylo
 	if f.before != nil {
 		return nil, f.before
 	}
-	if w.detached {
-		ctx = w.lifetime(ctx)
+	if f.again {
+		w.Clock.Go(func() {
+			_ = w.Clock.Sleep(context.Background(), f.late) // cannot fail
+			again, life := w.bear(context.Background(), function)
+			_, _ = run.Run(again, payload) // nobody waits for it
+			life.end()
+		})
 	}
+	ctx, life := w.bear(ctx, function)
 	out, err := run.Run(ctx, payload)
-	if f.after != nil {
+	life.end()
+	switch {
+	case life.killed:
+		return nil, retriable
+	case f.after != nil:
 		return nil, f.after
 	}
 	return out, err
-}
-
-// lifetime is that of a Lambda: it is not told that nobody waits for its answer.
-func (w *world) lifetime(ctx context.Context) context.Context {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	w.Clock.Go(func() {
-		_ = w.Clock.Sleep(ctx, 2*time.Minute)
-		cancel()
-	})
-	return ctx
-}
-
-// lossyTokens loses some of the tokens that it is to send.
-type lossyTokens struct {
-	app.Tokens
-	world *world
-}
-
-func (l *lossyTokens) Succeed(ctx context.Context, token string) error {
-	if l.world.loseToken != nil && l.world.loseToken(token) {
-		return nil
-	}
-	return l.Tokens.Succeed(ctx, token)
 }
 
 // in runs f inside of the clock: time passes only while f waits.
@@ -399,7 +392,7 @@ var loadMachine = sync.OnceValues(func() (*asl.Machine, error) {
 	names := map[string]string{}
 	for _, name := range []string{
 		"Admit", "Manifest", "Stage", "Snapshot", "Plan", "Publish", "Share", "Access", "Update", "Shift",
-		"RollBack", "Approval", "Lease", "Tally", "Conclude", "Report",
+		"RollBack", "Approval", "Lease", "Tally", "Conclude", "Report", "Prune",
 	} {
 		names[name+"Function"] = name
 	}

@@ -72,6 +72,7 @@ func (s *scope) perform(f *frame) (document, way, error) {
 		output, out, err := s.attempt(f)
 		failed, ok := asFailure(err)
 		if !ok {
+			f.goesOn(err)
 			return output, out, err
 		}
 		i := f.state.retrierOf(failed)
@@ -79,11 +80,30 @@ func (s *scope) perform(f *frame) (document, way, error) {
 			return document{}, way{}, f.explain(failed)
 		}
 		s.run.engine.onEdge(f.state.edge(EdgeRetry, i, f.state.name))
-		if err := s.sleep(f.state.retry[i].delay(int(retries[i]), s.run.randomFraction())); err != nil {
+		delay := f.state.retry[i].delay(int(retries[i]), s.run.randomFraction())
+		f.isRetried(failed, delay)
+		if err := s.sleep(delay); err != nil {
 			return document{}, way{}, err
 		}
 		retries[i]++
 		f.retries++
+	}
+}
+
+// isRetried tells that a state is tried again: once, however often that is.
+func (f *frame) isRetried(failed *failure, delay time.Duration) {
+	if f.retries > 0 {
+		return
+	}
+	f.scope.run.engine.log.Warn("a state failed and is tried again", "execution", f.scope.run.name, "state", f.state.path,
+		"error", failed.name, "cause", failed.cause, "wait", delay.String())
+}
+
+// goesOn tells the end of what isRetried began, if it is a good one.
+func (f *frame) goesOn(err error) {
+	if err == nil && f.retries > 0 {
+		f.scope.run.engine.log.Info("a state that was tried again is done", "execution", f.scope.run.name, "state", f.state.path,
+			"retries", f.retries)
 	}
 }
 

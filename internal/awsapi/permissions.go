@@ -99,6 +99,9 @@ type statement struct {
 // app's functions and staged objects. STS takes at most 2,048 characters (API
 // reference, AssumeRole).
 func SessionPolicy(t release.Target, phase release.Phase) (string, error) {
+	if err := checkNames(t); err != nil {
+		return "", err
+	}
 	partition := Partition(t.Region)
 	p := PhasePermissions(phase)
 	var functions, versions []string
@@ -111,7 +114,7 @@ func SessionPolicy(t release.Target, phase release.Phase) (string, error) {
 	}
 	statements := []statement{}
 	add := func(actions []string, resources ...string) {
-		if len(actions) > 0 {
+		if len(actions) > 0 && len(resources) > 0 {
 			statements = append(statements, statement{Effect: "Allow", Action: actions, Resource: resources})
 		}
 	}

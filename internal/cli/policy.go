@@ -19,7 +19,7 @@ func (c *command) policy() *cobra.Command {
 a target account allows and whom it trusts, and what a CI needs to upload. It asks nobody and changes nothing.`,
 		Args: cobra.NoArgs,
 		Example: `  tagboat policy installer --account 999999999999 --region us-east-1 > installer.json
-  aws iam create-policy --policy-name tagboat-installer --policy-document file://installer.json`,
+  aws iam put-role-policy --role-name deployer --policy-name tagboat-installer --policy-document file://installer.json`,
 	}
 	cmd.AddCommand(c.policyInstaller(), c.policyTarget(), c.policyUpload())
 	return cmd

@@ -25,6 +25,9 @@ const (
 	// tasksAtOnce bounds the memory of tasks, which hold archives, and the calls to
 	// AWS and GitHub that are under way.
 	tasksAtOnce = 32
+	// resumeInterval is how soon an execution goes on that stopped because the
+	// state file could not be written.
+	resumeInterval = 15 * time.Second
 	// sweepInterval is that of the stack's schedule.
 	sweepInterval = 5 * time.Minute
 )
@@ -139,15 +142,29 @@ func loadClientsByS3(ctx context.Context, bucket, key string, log *slog.Logger) 
 
 // start takes up what has not ended, and looks regularly for what was forgotten.
 func (s *station) start(ctx context.Context) {
+	ctx, s.stop = context.WithCancel(ctx)
+	problem := s.resume(ctx, "")
+	s.sweeper.Go(func() { s.sweep(ctx) })
+	s.sweeper.Go(func() {
+		for s.clock.Sleep(ctx, resumeInterval) == nil {
+			problem = s.resume(ctx, problem)
+		}
+	})
+}
+
+// resume takes up the executions that do not run: those of the process before,
+// and those that stopped because the state file could not be written. The same problem is told once.
+func (s *station) resume(ctx context.Context, before string) (problem string) {
 	resumed, err := s.local.Engine.Resume(ctx)
-	if err != nil {
-		s.log.ErrorContext(ctx, "executions could not be taken up", "error", err)
+	if err != nil && ctx.Err() == nil {
+		if problem = err.Error(); problem != before {
+			s.log.ErrorContext(ctx, "executions could not be taken up; that is tried again", "error", err, "wait", resumeInterval.String())
+		}
 	}
 	if resumed > 0 {
 		s.log.InfoContext(ctx, "unfinished executions are taken up", "count", resumed)
 	}
-	ctx, s.stop = context.WithCancel(ctx)
-	s.sweeper.Go(func() { s.sweep(ctx) })
+	return problem
 }
 
 func (s *station) sweep(ctx context.Context) {

@@ -35,7 +35,7 @@ func FuzzParseRegistry(f *testing.F) {
 			return
 		}
 		sameRegistry(t, registry)
-		fits(t, schema, registry)
+		fits(t, schema, text, registry)
 		for _, app := range registry.Apps {
 			if len(registry.AppEnvironments(app)) == 0 || !app.MayTouch(strings.ReplaceAll(app.Resources[0], "*", "x")) {
 				t.Errorf("accepted app %+v, which goes nowhere or touches nothing", app)
@@ -62,7 +62,7 @@ func FuzzParseManifest(f *testing.F) {
 			return
 		}
 		sameManifest(t, manifest)
-		fits(t, schema, manifest)
+		fits(t, schema, text, manifest)
 		if _, err := ParseManifestFor("tagboat.yaml", text, registry, app); err != nil {
 			if kind := release.KindOf(err); kind != release.Denied {
 				t.Errorf("got kind %q for a sound manifest, want %q", kind, release.Denied)
@@ -104,9 +104,12 @@ func refused(t *testing.T, text []byte, err error) {
 	}
 }
 
-// fits checks a file, written as JSON, against its schema.
-func fits(t *testing.T, schema *jsonschema.Schema, file any) {
+// fits checks a file, as it was written and as JSON, against its schema.
+func fits(t *testing.T, schema *jsonschema.Schema, written []byte, file any) {
 	t.Helper()
+	if err, ok := validate(t, schema, string(written)); ok && err != nil {
+		t.Errorf("the parser accepts it, the schema does not: %v", err)
+	}
 	text, err := json.Marshal(file)
 	if err != nil {
 		t.Fatal(err)
@@ -116,6 +119,6 @@ func fits(t *testing.T, schema *jsonschema.Schema, file any) {
 		t.Fatal(err)
 	}
 	if err := schema.Validate(value); err != nil {
-		t.Errorf("the parser accepts it, the schema does not: %v\n%s", err, text)
+		t.Errorf("the schema does not accept what was read: %v\n%s", err, text)
 	}
 }

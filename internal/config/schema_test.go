@@ -263,7 +263,7 @@ func schemas(t testing.TB) map[string]*jsonschema.Schema {
 
 // validate checks a YAML text against a schema, as editors do. ok is false if
 // the text cannot be said in JSON.
-func validate(t *testing.T, schema *jsonschema.Schema, text string) (err error, ok bool) {
+func validate(t testing.TB, schema *jsonschema.Schema, text string) (err error, ok bool) {
 	t.Helper()
 	var value any
 	if yaml.Unmarshal([]byte(text), &value) != nil {

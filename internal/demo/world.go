@@ -152,6 +152,7 @@ func (w *World) buildTools(ctx context.Context, registry string) error {
 		Policies: []string{document(
 			map[string]any{"Effect": "Allow", "Action": "s3:*", "Resource": []string{"arn:aws:s3:::tagboat-*"}},
 			map[string]any{"Effect": "Allow", "Action": "lambda:*", "Resource": "arn:aws:lambda:*:" + Tools + ":layer:*"},
+			map[string]any{"Effect": "Allow", "Action": "lambda:ListFunctions", "Resource": "*"},
 			map[string]any{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "arn:aws:iam::*:role/" + targetRole},
 		)},
 	})
@@ -207,9 +208,11 @@ func targetPolicy(account string) string {
 	}
 	for _, phase := range []release.Phase{
 		release.PhaseSnapshot, release.PhaseAccess, release.PhaseUpdate, release.PhaseShift, release.PhaseBake, release.PhaseRollBack,
+		release.PhasePrune,
 	} {
 		p := awsapi.PhasePermissions(phase)
 		allow(p.Functions, "arn:aws:lambda:*:"+account+":function:orders-*")
+		allow(p.Versions, "arn:aws:lambda:*:"+account+":function:orders-*:*")
 		allow(p.Layers, "arn:aws:lambda:*:*:layer:*")
 		allow(p.Staged, "arn:aws:s3:::tagboat-*/staged/*")
 		allow(p.Any, "*")

@@ -33,6 +33,7 @@ type API interface {
 	Updater
 	Aliases
 	Invoker
+	Pruner
 }
 
 // Reader reads functions and aliases. GetFunction has a quota of its own; the

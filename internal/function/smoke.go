@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -97,9 +100,9 @@ func subset(want, got any, path string) string {
 		for _, name := range slices.Sorted(maps.Keys(want)) {
 			value, has := got[name]
 			if !has {
-				return fmt.Sprintf("%s has no %q, want %s", path, name, text(want[name]))
+				return fmt.Sprintf("%s has no %.80q, want %s", excerpt(path), name, text(want[name]))
 			}
-			if mismatch := subset(want[name], value, path+"."+name); mismatch != "" {
+			if mismatch := subset(want[name], value, member(path, name)); mismatch != "" {
 				return mismatch
 			}
 		}
@@ -119,7 +122,18 @@ func subset(want, got any, path string) string {
 	if reflect.DeepEqual(want, got) {
 		return ""
 	}
-	return fmt.Sprintf("%s is %s, want %s", path, text(got), text(want))
+	return fmt.Sprintf("%s is %s, want %s", excerpt(path), text(got), text(want))
+}
+
+// plainName is a member's name that needs no quotes in a path.
+var plainName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,40}$`)
+
+// member is the path of an object's member.
+func member(path, name string) string {
+	if plainName.MatchString(name) {
+		return path + "." + name
+	}
+	return fmt.Sprintf("%s[%.40q]", path, name)
 }
 
 func text(v any) string {
@@ -134,7 +148,14 @@ func text(v any) string {
 // and the top of a trace.
 const excerptLength = 300
 
+// excerpt is the beginning of a text that somebody else wrote, in one line.
 func excerpt(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r // what is not UTF-8 is replaced
+	}, s)
 	if len(s) <= excerptLength {
 		return s
 	}

@@ -1,11 +1,13 @@
 package layer
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"github.com/tagboat/tagboat/internal/awserr"
 	"github.com/tagboat/tagboat/internal/clock"
@@ -100,30 +102,32 @@ func verify(ctx context.Context, api Reader, site release.Site, want Wanted, arn
 
 // newest reads the newest version and compares it.
 func newest(ctx context.Context, api Reader, site release.Site, want Wanted) (version, bool, error) {
-	var last int64
-	var arn string
-	in := &lambda.ListLayerVersionsInput{LayerName: &want.Name}
+	versions, err := listVersions(ctx, api, site, want.Name)
+	if err != nil || len(versions) == 0 {
+		return version{}, false, err
+	}
+	return matching(ctx, api, site, want, aws.ToString(versions[len(versions)-1].LayerVersionArn))
+}
+
+// listVersions are the versions of a layer, the oldest first; none if there is no such layer.
+func listVersions(ctx context.Context, api Reader, site release.Site, name string) ([]types.LayerVersionsListItem, error) {
+	var versions []types.LayerVersionsListItem
+	in := &lambda.ListLayerVersionsInput{LayerName: &name}
 	for {
 		out, err := api.ListLayerVersions(ctx, in)
 		if awserr.Is(err, awserr.NotFound) {
-			return version{}, false, nil
+			return nil, nil
 		}
 		if err != nil {
-			return version{}, false, refused(err, site, "list the versions of layer %q", want.Name)
+			return nil, refused(err, site, "list the versions of layer %q", name)
 		}
-		for _, item := range out.LayerVersions {
-			if item.Version > last {
-				last, arn = item.Version, aws.ToString(item.LayerVersionArn)
-			}
-		}
+		versions = append(versions, out.LayerVersions...)
 		if in.Marker = out.NextMarker; aws.ToString(in.Marker) == "" {
 			break
 		}
 	}
-	if last == 0 {
-		return version{}, false, nil
-	}
-	return matching(ctx, api, site, want, arn)
+	slices.SortFunc(versions, func(a, b types.LayerVersionsListItem) int { return cmp.Compare(a.Version, b.Version) })
+	return versions, nil
 }
 
 // matching reads a version of which nothing is remembered: it has to be equal

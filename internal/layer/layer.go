@@ -28,6 +28,7 @@ type API interface {
 	Reader
 	Publisher
 	Sharer
+	Pruner
 }
 
 // Reader reads layer versions.

@@ -28,8 +28,9 @@ type Known struct {
 type Pending struct {
 	Name string `json:"name"`
 	// Object is what it stood for when it was seen.
-	Object string    `json:"object,omitempty"`
-	Seen   time.Time `json:"seen"`
+	Object    string    `json:"object,omitempty"`
+	Annotated bool      `json:"annotated,omitempty"`
+	Seen      time.Time `json:"seen"`
 	// Since is when the app began to wait: newer names may have taken the place of older ones.
 	Since time.Time `json:"since"`
 }

@@ -39,6 +39,9 @@ const (
 	publishWaits = 1
 	// assetWaits are the looks for an asset of a GitHub release that is not there yet: 15 minutes.
 	assetWaits = 30
+	// PruneTurns is how many turns a release prunes at most. What is left then is
+	// for the next one.
+	PruneTurns = 10
 	// marginPercent is kept for retries, each of which costs three events.
 	marginPercent = 10
 )
@@ -83,7 +86,23 @@ func (p *planner) successEvents(poll time.Duration) int {
 		total += p.environmentEvents(env, poll)
 	}
 	return total + choiceEvents + 2*taskEvents + // MoreEnvironments, Finish, ReportEnd
-		choiceEvents + endEvents // Ends, Succeeded
+		choiceEvents + p.pruneEvents() + endEvents // Ends, Succeeded
+}
+
+// pruneEvents are those of Prune, with the choice after each turn.
+func (p *planner) pruneEvents() int {
+	turns := 1
+	for _, spec := range p.in.Manifest.Layers {
+		if spec.Keep > 0 {
+			turns = PruneTurns
+		}
+	}
+	for _, spec := range p.in.Manifest.Functions {
+		if spec.Keep > 0 {
+			turns = PruneTurns
+		}
+	}
+	return turns*(taskEvents+choiceEvents) + (turns-1)*waitEvents
 }
 
 func (p *planner) stagingEvents() int {

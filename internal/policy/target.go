@@ -52,6 +52,7 @@ func (t Target) Check(trust bool) error {
 func phases() []release.Phase {
 	return []release.Phase{
 		release.PhaseSnapshot, release.PhaseAccess, release.PhaseUpdate, release.PhaseShift, release.PhaseBake, release.PhaseRollBack,
+		release.PhasePrune,
 	}
 }
 
@@ -67,24 +68,27 @@ func (t Target) Permissions() Document {
 	for _, phase := range phases() {
 		p := awsapi.PhasePermissions(phase)
 		union.Functions = join(union.Functions, p.Functions)
+		union.Versions = join(union.Versions, p.Versions)
 		union.Layers = join(union.Layers, p.Layers)
 		union.Staged = join(union.Staged, p.Staged)
 		union.Any = join(union.Any, p.Any)
 	}
 	partition := t.Tools.partition()
-	var functions []string
+	var functions, versions []string
 	for _, pattern := range t.Functions {
 		arn := strings.Join([]string{"arn", partition, "lambda", "*", t.Account, "function", pattern}, ":")
-		functions = append(functions, arn, arn+":*") // and its versions and aliases
+		functions = append(functions, arn)
+		versions = append(versions, arn+":*") // and aliases
 	}
 	staged := func(kind string) string {
 		return t.Tools.global("s3", "", t.Tools.Stack+"-"+kind+"-"+t.Tools.Account+"-*/staged/*")
 	}
 	return document(
-		allow("Functions", union.Functions, functions...),
+		allow("Functions", union.Functions, slices.Concat(functions, versions)...),
+		allow("Versions", union.Versions, versions...),
 		allow("Layers", union.Layers, "arn:"+partition+":lambda:*:*:layer:*"),
 		allow("Staged", union.Staged, staged("state"), staged("staging")),
-		allow("Alarms", union.Any, "*"),
+		allow("Any", union.Any, "*"),
 	)
 }
 

@@ -10,6 +10,7 @@ package release
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -263,12 +264,23 @@ func (r *Release) Open() (*Progress, bool) {
 }
 
 // Older tells whether version is older than live. What is not SemVer has no
-// order and is never older.
+// order and is never older; nor is what has numbers too large to compare.
 func Older(version, live string) bool {
 	v, err := semver.StrictNewVersion(version)
-	if err != nil {
+	if err != nil || !countable(v) {
 		return false
 	}
 	l, err := semver.StrictNewVersion(live)
-	return err == nil && v.LessThan(l)
+	return err == nil && countable(l) && v.LessThan(l)
+}
+
+// countable tells whether the numbers of the pre-release fit 64 bits: the semver
+// package takes larger ones for words.
+func countable(v *semver.Version) bool {
+	for identifier := range strings.SplitSeq(v.Prerelease(), ".") {
+		if _, err := strconv.ParseUint(identifier, 10, 64); errors.Is(err, strconv.ErrRange) {
+			return false
+		}
+	}
+	return true
 }

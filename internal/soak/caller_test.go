@@ -70,6 +70,7 @@ func (c *caller) die(why string) {
 		return
 	}
 	c.dead = true
+	c.w.draw("a task or its like killed")
 	c.w.log.add(c.String(), "dies: %s", why)
 	c.died.Fire()
 	c.w.clock.Go(c.cancel)

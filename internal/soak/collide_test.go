@@ -98,5 +98,6 @@ func (w *world) stopExecution() {
 
 func (w *world) stop(execution string) {
 	err := w.engine.Stop(context.Background(), execution, "Stopped", "by hand")
+	w.draw("an execution stopped")
 	w.log.add("operator", "stops %s (%v)", execution, err)
 }

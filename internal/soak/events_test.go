@@ -47,6 +47,7 @@ func (w *world) nextVersion(a appSpec) string {
 
 // tagged pushes a tag. GitHub tells it by two events, and perhaps again.
 func (w *world) tagged(a appSpec, version string) {
+	w.draw("a tag")
 	code := "revision " + version
 	deps := pick(w.d, "deps of "+version, "common deps")
 	source := "# " + code + "\ndef handler(event, context):\n    return {}\n"
@@ -99,6 +100,7 @@ func (w *world) uploaded(a appSpec, version string) {
 		return
 	}
 	w.intents[a.Name+" "+version] = intent{deps: deps}
+	w.draw("an upload")
 	w.log.add("ci", "uploads %s of %s, %q", version, a.Name, deps)
 	for _, object := range []struct{ name, body string }{{"deps.zip", string(layer)}, {"tagboat.yaml", manifest}} {
 		if err := w.put(context.Background(), uploadsBucket, "artifacts/"+a.Name+"/"+version+"/"+object.name, []byte(object.body)); err != nil {
@@ -113,6 +115,7 @@ func (w *world) dropped(a appSpec, version string) {
 	layer, err := zipped(map[string]string{"python/deps/version.txt": deps})
 	if err == nil {
 		w.intents[a.Name+" "+version] = intent{deps: deps}
+		w.draw("a drop")
 		w.log.add("ci", "drops %s of %s", version, a.Name)
 		err = w.put(context.Background(), uploadsBucket, "drops/"+a.Name+"/deps/"+version+".zip", layer)
 	}
@@ -157,6 +160,7 @@ func (w *world) deliver(e *event) bool {
 		return false
 	}
 	w.log.add(e.what, "answer %s (%s) %v", answer.Status, answer.Code, answer.Releases)
+	w.draw("answer: " + string(answer.Status))
 	e.answers = append(e.answers, answer)
 	return true
 }

@@ -85,8 +85,11 @@ func (w *world) latency() time.Duration { return time.Duration(w.d.IntN(80)) * t
 // awsFault breaks a call. What is slow is slow here, so that nothing comes
 // between the end of the wait and the call.
 func (w *world) awsFault(c *caller, call sim.Call) sim.Fault {
-	w.faults++
 	kind := pick(w.d, "throttled", "failed", "timed out", "answer lost", "answer lost", "slow", "slow", "hung", "refused")
+	if kind == "refused" && w.d.chance(0.7) { // a refusal ends a release: there would be little else to see
+		kind = "throttled"
+	}
+	w.fault("AWS: " + kind)
 	w.log.add(c.String(), "fault: %s %s is %s", call.Action, call.Resource, kind)
 	w.broke(c)
 	switch kind {
@@ -105,9 +108,6 @@ func (w *world) awsFault(c *caller, call sim.Call) sim.Fault {
 		_ = w.clock.Sleep(c.ctx, hangs) // the caller is asked next
 		return sim.Fault{Before: sim.Timeout()}
 	}
-	if w.d.chance(0.7) { // a refusal ends a release: there would be little else to see
-		return sim.Fault{Before: sim.Throttled(call.Service)}
-	}
 	return sim.Fault{Before: &smithy.GenericAPIError{
 		Code: "AccessDeniedException", Message: "User is not authorized to perform this action for now", Fault: smithy.FaultClient,
 	}}
@@ -125,9 +125,12 @@ func (w *world) hubFault(c *caller, req *http.Request) httpFault {
 	if !w.d.chance(w.rateFor(c, w.s.rates.github)) {
 		return httpFault{delay: w.latency()}
 	}
-	w.faults++
 	w.broke(c)
 	kind := pick(w.d, "500", "502", "429", "403", "404", "timed out", "answer lost", "slow")
+	if kind == "404" && w.d.chance(0.7) { // what was just pushed is not everywhere yet
+		kind = "slow"
+	}
+	w.fault("GitHub: " + kind)
 	w.log.add(c.String(), "fault: %s %s is %s", req.Method, req.URL.Path, kind)
 	switch kind {
 	case "500":
@@ -139,9 +142,7 @@ func (w *world) hubFault(c *caller, req *http.Request) httpFault {
 	case "403":
 		return refusedBy(http.StatusForbidden, http.Header{"Retry-After": {"9"}})
 	case "404":
-		if w.d.chance(0.3) {
-			return refusedBy(http.StatusNotFound, nil)
-		}
+		return refusedBy(http.StatusNotFound, nil)
 	case "timed out":
 		return httpFault{delay: w.d.between(0, slowest), before: timedOut}
 	case "answer lost":
@@ -155,13 +156,14 @@ func (w *world) downloadFault(c *caller, req *http.Request) httpFault {
 	if !w.d.chance(w.rateFor(c, w.s.rates.aws)) {
 		return httpFault{}
 	}
-	w.faults++
+	kind := pick(w.d, "timed out", "failed", "answer lost")
+	w.fault("download: " + kind)
 	w.broke(c)
-	w.log.add(c.String(), "fault: download %s", req.URL.Path)
-	switch w.d.IntN(3) {
-	case 0:
+	w.log.add(c.String(), "fault: download %s is %s", req.URL.Path, kind)
+	switch kind {
+	case "timed out":
 		return httpFault{before: timedOut}
-	case 1:
+	case "failed":
 		return refusedBy(http.StatusServiceUnavailable, nil)
 	}
 	return httpFault{lost: true}
@@ -187,7 +189,7 @@ func (w *world) onSettle(u sim.Update) *sim.Failure {
 	if !w.d.chance(w.rate(w.s.rates.settle)) {
 		return nil
 	}
-	w.faults++
+	w.fault("Lambda: an update ends Failed")
 	w.settleFailures[u.Account+u.Region+u.Function]++
 	w.log.add("lambda", "fault: %s %s of %s %s will end Failed", u.Action, u.Version, u.Account, u.Function)
 	return &sim.Failure{Code: "InternalError", Reason: "an internal error, as told by the dice"}

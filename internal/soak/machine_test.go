@@ -23,7 +23,7 @@ const (
 // taskNames are the tasks of the state machine.
 var taskNames = []string{
 	"Admit", "Manifest", "Stage", "Snapshot", "Plan", "Publish", "Share", "Access", "Update", "Shift",
-	"RollBack", "Approval", "Lease", "Tally", "Conclude", "Report",
+	"RollBack", "Approval", "Lease", "Tally", "Conclude", "Report", "Prune",
 }
 
 // loadMachine reads the definition that is shipped.
@@ -61,6 +61,7 @@ func (w *world) statusChanged(execution string) {
 		return
 	}
 	if w.d.chance(w.rate(w.s.rates.lostEvents)) {
+		w.draw("the event of an execution's end lost")
 		w.log.add("execution", "the event of the end of %s is lost", execution)
 		return
 	}
@@ -127,12 +128,12 @@ func (w *world) invoke(ctx context.Context, function string, payload json.RawMes
 		return w.newCaller(ctx, function, in).run(function, payload)
 	}
 	if w.d.chance(w.rate(w.s.rates.engine)) {
-		w.faults++
+		w.fault("engine: an invocation throttled")
 		return nil, taskFailure{"Lambda.TooManyRequestsException"}
 	}
 	w.invocations++
 	if after, again := w.again(w.invocations, in); again {
-		w.faults++
+		w.fault("a task delivered twice")
 		w.doubled[in.Release] = w.doubled[in.Release] || in.Phase == release.PhasePublish
 		w.clock.Go(func() {
 			_ = w.clock.Sleep(context.Background(), after) // cannot fail
@@ -173,6 +174,7 @@ func (w *world) lambda(c *caller, function string, payload json.RawMessage) (jso
 		limit = stageLimit
 	}
 	if c.died.Wait(context.Background(), limit) != nil {
+		c.w.draw("a task at its time limit")
 		c.die("at its time limit")
 		return nil, taskFailure{"Sandbox.Timedout"}
 	}
@@ -240,9 +242,13 @@ func (c *caller) engineCall(ctx context.Context, what string, perform func() err
 	}
 	before, lost := last && w.d.chance(0.5), last
 	if !w.s.serve && w.d.chance(w.rate(w.s.rates.engine)) {
-		w.faults++
 		w.broke(c)
 		before, lost = before || w.d.chance(0.5), true
+		if before {
+			w.fault("engine: a call lost")
+		} else {
+			w.fault("engine: answer lost")
+		}
 		w.log.add(c.String(), "fault: %s, before %t", what, before)
 	}
 	if before {

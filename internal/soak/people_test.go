@@ -54,6 +54,7 @@ func (w *world) accidents() {
 
 // restart kills the process in the middle of everything and starts it anew.
 func (w *world) restart() {
+	w.draw("the process killed")
 	w.log.add("operator", "kills the process")
 	for _, id := range w.livingIDs() {
 		w.living[id].die("with its process")
@@ -87,7 +88,9 @@ func (w *world) meddleWith(t target) {
 	api, ctx := w.cloud.Root(t.account).Lambda(t.region), context.Background()
 	f, _ := w.cloud.Function(t.account, t.region, t.name)
 	var err error
-	switch w.d.IntN(4) {
+	kind := w.d.IntN(4)
+	w.draw("somebody else: " + []string{"memory", "variables", "code", "alias"}[kind])
+	switch kind {
 	case 0:
 		_, err = api.UpdateFunctionConfiguration(ctx, &lambda.UpdateFunctionConfigurationInput{
 			FunctionName: &t.name, MemorySize: aws.Int32(int32(128 * w.d.upTo(8))),
@@ -121,6 +124,7 @@ func (w *world) ring() {
 	if !a.alarms {
 		return
 	}
+	w.draw("an alarm")
 	w.log.add("alarm", "%s-errors rings in %s, %s", a.Name, t.account, t.region)
 	w.cloud.SetAlarm(t.account, t.region, a.Name+"-errors", types.StateValueAlarm)
 	_ = w.clock.Sleep(context.Background(), w.d.between(10*time.Second, 5*time.Minute)) // cannot fail
@@ -131,6 +135,7 @@ func (w *world) ring() {
 func (w *world) slowDown() {
 	timing := w.s.timing
 	timing.Update, timing.Publish = w.d.between(time.Minute, 40*time.Minute), w.d.between(0, 5*time.Minute)
+	w.draw("Lambda: updates InProgress for long")
 	w.log.add("lambda", "updates take %s, publications %s", timing.Update, timing.Publish)
 	w.cloud.SetTiming(timing)
 	_ = w.clock.Sleep(context.Background(), w.d.between(0, 5*time.Minute)) // cannot fail
@@ -149,6 +154,7 @@ func (w *world) retry() {
 		return
 	}
 	rel := pick(w.d, failed...)
+	w.draw("another attempt")
 	order := app.Order{App: rel.App, Tag: rel.Source.Tag, Retry: true, By: "olivia"}
 	if order.Tag == "" {
 		order.Version = rel.Version
@@ -182,6 +188,7 @@ func (w *world) approves() {
 				continue
 			}
 			yes := w.d.chance(0.8)
+			w.draw(map[bool]string{true: "an approval", false: "a rejection"}[yes])
 			_ = w.act(w.process, "approval of "+id, func(c *caller, p *app.Parts) error {
 				_, err := p.Approvals().Answer(c.ctx, id, "olivia", yes)
 				w.log.add(c.String(), "yes %t (%v)", yes, err)
@@ -211,6 +218,7 @@ func (w *world) repair(a appSpec, environment string) {
 	if w.lease(name).Dirty == "" {
 		return
 	}
+	w.draw("a dirty environment put in order")
 	for _, site := range w.s.sites() {
 		if site.Environment == environment {
 			w.straighten(a, site)

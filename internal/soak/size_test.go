@@ -32,12 +32,12 @@ var (
 	}
 )
 
-// sizeOf makes every fiftieth world a large one, and every tenth a medium one.
+// sizeOf makes every hundredth world a large one, and every twentieth a medium one.
 func sizeOf(seed uint64) size {
 	switch {
-	case seed%50 == 0:
+	case seed%100 == 0:
 		return large
-	case seed%10 == 0:
+	case seed%20 == 0:
 		return medium
 	}
 	return small

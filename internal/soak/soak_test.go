@@ -14,11 +14,10 @@ import (
 	"time"
 
 	"github.com/tagboat/tagboat/internal/asl"
-	"github.com/tagboat/tagboat/internal/release"
 )
 
 var (
-	seeds   = flag.Uint64("seeds", 300, "how many seeds to run")
+	seeds   = flag.Uint64("seeds", 1000, "how many seeds to run; make simulation runs 10000")
 	first   = flag.Uint64("first", 1, "the first seed")
 	oneSeed = flag.Uint64("seed", 0, "run this seed alone and print its transcript")
 	grep    = flag.String("grep", "", "print only lines of the transcript that contain this")
@@ -98,9 +97,14 @@ type tallies struct {
 	mu                            sync.Mutex
 	runs, releases, calls, faults int
 	virtual                       time.Duration
-	ends                          map[release.State]int
+	drawn                         map[string]int
+	sizes                         map[string]int
 	edges                         map[asl.Edge]int
 	failed                        []uint64
+}
+
+func newTallies() *tallies {
+	return &tallies{drawn: map[string]int{}, sizes: map[string]int{}, edges: map[asl.Edge]int{}}
 }
 
 func (t *tallies) add(w *world) {
@@ -111,8 +115,9 @@ func (t *tallies) add(w *world) {
 	t.calls += w.calls
 	t.faults += w.faults
 	t.virtual += w.clock.Now().Sub(began)
-	for state, n := range w.ends {
-		t.ends[state] += n
+	t.sizes[sizeOf(w.s.seed).name]++
+	for kind, n := range w.drawn {
+		t.drawn[kind] += n
 	}
 	for edge, n := range w.edges {
 		t.edges[edge] += n
@@ -134,7 +139,7 @@ func TestSoak(t *testing.T) {
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(1600)) // many small worlds, each soon forgotten
 	began := time.Now()
-	sum := &tallies{ends: map[release.State]int{}, edges: map[asl.Edge]int{}}
+	sum := newTallies()
 	next := make(chan uint64)
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
@@ -154,14 +159,16 @@ func TestSoak(t *testing.T) {
 	close(next)
 	workers.Wait()
 	sum.print(t, machine, time.Since(began))
+	sum.checkDrawn(t)
 }
 
 func (t *tallies) print(test *testing.T, machine *asl.Machine, took time.Duration) {
 	perMinute := func(n int) int { return int(float64(n) / took.Minutes()) }
-	test.Logf("%d seeds in %s (%d a minute): %d releases (%d a minute), %d calls to AWS, %d faults, %s of virtual time",
-		t.runs, took.Round(time.Millisecond), perMinute(t.runs), t.releases, perMinute(t.releases), t.calls, t.faults, t.virtual.Round(time.Hour))
-	for _, state := range slices.Sorted(maps.Keys(t.ends)) {
-		test.Logf("  %-14s %d", state, t.ends[state])
+	test.Logf("%d seeds in %s (%d a minute): %d releases (%d a minute), %d calls to AWS, %d faults (%.1f a seed), %s of virtual time; worlds %v",
+		t.runs, took.Round(time.Millisecond), perMinute(t.runs), t.releases, perMinute(t.releases), t.calls,
+		t.faults, float64(t.faults)/float64(t.runs), t.virtual.Round(time.Hour), t.sizes)
+	for _, kind := range slices.Sorted(maps.Keys(t.drawn)) {
+		test.Logf("  %7d  %s", t.drawn[kind], kind)
 	}
 	all := machine.Edges()
 	var missing []string

@@ -58,9 +58,9 @@ func (c *caller) store(ctx context.Context, action string, key ledger.Key, perfo
 	fault := ""
 	delay := time.Duration(w.d.IntN(15)) * time.Millisecond
 	if w.d.chance(w.rateFor(c, w.s.rates.table)) {
-		w.faults++
 		w.broke(c)
 		fault = pick(w.d, "throttled", "answer lost", "slow")
+		w.fault("table: " + fault)
 		w.log.add(c.String(), "fault: %s %s is %s", action, key, fault)
 		delay = w.d.between(0, slowest)
 	}

@@ -254,6 +254,9 @@ func (w *world) watchPut(c *caller, item ledger.Item) {
 			w.judgeDone(rel, progress.Name)
 		}
 	}
+	if rel.State != before.State {
+		w.draw("a release " + string(rel.State))
+	}
 	if rel.State.Ended() {
 		w.ends[rel.State]++
 		w.judgeEnd(rel)

@@ -1,0 +1,258 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/tagboat/tagboat/internal/ledger"
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+const (
+	// historyLength is how many of an app's releases are asked which versions
+	// they made. What an older one made is left alone.
+	historyLength = 1000
+	// goodReleases are those of an environment whose versions are kept: the live
+	// one, and the one that it would be rolled back to.
+	goodReleases = 2
+)
+
+// needs is what the ledger says about versions: which ones an app's releases
+// made, and which are in use or may be again.
+type needs struct {
+	// ids are those of the app's releases.
+	ids []string
+	// made and kept are function versions by [objectName], layers and arns are
+	// layer versions: what releases that have ended made, and what is needed.
+	made, kept   map[string]map[string]bool
+	layers, arns map[string]bool
+	// plans are the texts of plans that are carried out or may be rolled back to,
+	// by where they are stored.
+	plans map[release.Pointer][]byte
+	// undecided is true if a release of the app has not written down yet which
+	// layer versions it is going to use.
+	undecided bool
+}
+
+// needs reads the ledger. Releases that have not ended are read first: one that
+// ends meanwhile is then found in the history as well.
+func (c *Core) needs(ctx context.Context, pruning *release.Release) (*needs, error) {
+	active, err := c.Ledger.Active(ctx)
+	if err != nil {
+		return nil, err
+	}
+	history, err := c.Ledger.History(ctx, pruning.App, historyLength)
+	if err != nil {
+		return nil, err
+	}
+	live, err := c.Ledger.Live(ctx, "", "")
+	if err != nil {
+		return nil, err
+	}
+	n := &needs{
+		made: map[string]map[string]bool{}, kept: map[string]map[string]bool{},
+		layers: map[string]bool{}, arns: map[string]bool{}, plans: map[release.Pointer][]byte{},
+	}
+	n.addLive(live)
+	under := map[string]bool{}
+	for _, rel := range active {
+		under[rel.ID] = true
+		if err := c.addRunning(ctx, n, pruning, rel); err != nil {
+			return nil, err
+		}
+	}
+	for _, past := range history {
+		n.ids = append(n.ids, past.Release.ID)
+		if mayGoOn(&past.Release, pruning) && !under[past.Release.ID] {
+			under[past.Release.ID] = true
+			if err := c.addRunning(ctx, n, pruning, past.Release); err != nil {
+				return nil, err
+			}
+		}
+		if !under[past.Release.ID] {
+			n.addMade(past.Results)
+		}
+	}
+	return n, c.addGood(ctx, n, history)
+}
+
+// mayGoOn tells whether somebody still acts for a release: itself, or the person
+// who puts in order what it left dirty. What is older than the pruning release
+// was in order when that took its leases.
+func mayGoOn(rel, pruning *release.Release) bool {
+	return !rel.State.Ended() || rel.State == release.FailedDirty && rel.Created.After(pruning.Created)
+}
+
+// objectName names a function, whatever environment it is in.
+func objectName(site release.Site, name string) string {
+	return site.Account + "/" + site.Region + "/" + name
+}
+
+// objectOf is the [objectName] that a step is about, by its id.
+func objectOf(stepID string) (kind release.StepKind, object string) {
+	parts := strings.SplitN(stepID, "/", 3)
+	if len(parts) < 3 {
+		return "", ""
+	}
+	return release.StepKind(parts[0]), parts[2]
+}
+
+func add(to map[string]map[string]bool, object string, versions ...string) {
+	for _, version := range versions {
+		if to[object] == nil {
+			to[object] = map[string]bool{}
+		}
+		to[object][version] = true
+	}
+}
+
+func (n *needs) addLive(live []ledger.Live) {
+	for _, l := range live {
+		if l.Kind == ledger.LiveLayer {
+			n.arns[l.Detail] = true
+			continue
+		}
+		add(n.kept, objectName(release.Site{Account: l.Account, Region: l.Region}, l.Name), l.Detail)
+	}
+}
+
+// addMade adds what a release made that has ended. A version that it found and
+// did not make has no first write before it.
+func (n *needs) addMade(results map[string]release.Result) {
+	for id, result := range results {
+		kind, object := objectOf(id)
+		switch {
+		case !result.Touched:
+		case kind == release.UpdateFunction:
+			add(n.made, object, result.Version, result.SavedVersion)
+		case kind == release.PublishLayer:
+			n.layers[result.LayerVersion] = true
+		}
+	}
+}
+
+// addResults adds what a release made or found as needed.
+func (n *needs) addResults(results map[string]release.Result) {
+	for id, result := range results {
+		if kind, object := objectOf(id); kind == release.UpdateFunction {
+			add(n.kept, object, result.Version, result.SavedVersion)
+		}
+		if result.LayerVersion != "" {
+			n.arns[result.LayerVersion] = true
+		}
+	}
+}
+
+// addRunning adds what a release that goes on needs: everything that its plans
+// name and its results. Dry runs carry nothing out.
+func (c *Core) addRunning(ctx context.Context, n *needs, pruning *release.Release, rel release.Release) error {
+	if rel.Request.DryRun {
+		return nil
+	}
+	results, err := c.Ledger.Results(ctx, rel.ID)
+	if err != nil {
+		return err
+	}
+	n.addResults(results)
+	pointers := []release.Pointer{rel.Plan}
+	for _, progress := range rel.Environments {
+		pointers = append(pointers, progress.Plan)
+	}
+	for _, pointer := range pointers {
+		plan, err := c.addPlan(ctx, n, pointer)
+		if err != nil {
+			return err
+		}
+		if rel.App == pruning.App && pointer == rel.Plan {
+			n.undecided = n.undecided || plan == nil || publishes(plan, results)
+		}
+	}
+	return nil
+}
+
+// publishes tells whether a plan's layers are not all published.
+func publishes(plan *release.Plan, results map[string]release.Result) bool {
+	return slices.ContainsFunc(plan.Steps, func(step release.Step) bool {
+		return step.Kind == release.PublishLayer && step.Change && results[step.ID].State != release.StepDone
+	})
+}
+
+// addPlan adds what a stored plan names; it is nil if there is none yet.
+func (c *Core) addPlan(ctx context.Context, n *needs, pointer release.Pointer) (*release.Plan, error) {
+	if pointer == (release.Pointer{}) {
+		return nil, nil
+	}
+	text, read := n.plans[pointer]
+	if !read {
+		if err := c.Documents.Get(ctx, pointer, &text); err != nil {
+			return nil, err
+		}
+		n.plans[pointer] = text
+	}
+	var plan release.Plan
+	if err := json.Unmarshal(text, &plan); err != nil {
+		return nil, release.Errorf(release.Internal, "plan %q: %w", pointer.Key, err)
+	}
+	for _, step := range plan.Steps {
+		if step.Function != nil {
+			n.addBefore(objectName(step.Site, step.Function.Name), step.Function.Before)
+		}
+	}
+	return &plan, nil
+}
+
+// addBefore adds the versions that a rollback would go back to.
+func (n *needs) addBefore(object string, before release.FunctionState) {
+	if before.Live != nil {
+		add(n.kept, object, before.Live.Version)
+	}
+	if before.Alias == nil {
+		return
+	}
+	add(n.kept, object, before.Alias.Version)
+	for version := range before.Alias.Weights {
+		add(n.kept, object, version)
+	}
+}
+
+// addGood adds what the newest good releases of each environment brought there
+// and found there.
+func (c *Core) addGood(ctx context.Context, n *needs, history []ledger.Past) error {
+	seen := map[string]int{}
+	for _, past := range history {
+		for _, progress := range past.Release.Environments {
+			if progress.State != release.EnvironmentDone || seen[progress.Name] == goodReleases {
+				continue
+			}
+			seen[progress.Name]++
+			n.addResults(past.Results)
+			if _, err := c.addPlan(ctx, n, progress.Plan); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// usesLayer tells whether a layer version is live or named by a plan.
+func (n *needs) usesLayer(arn string) bool {
+	if n.arns[arn] {
+		return true
+	}
+	quoted := []byte(`"` + arn + `"`)
+	for _, text := range n.plans {
+		if bytes.Contains(text, quoted) {
+			return true
+		}
+	}
+	return false
+}
+
+// wrote tells whether a release of the app described a version. Lambda answers a
+// publication that changes nothing with the last version, whoever made it.
+func (n *needs) wrote(description string) bool {
+	return slices.ContainsFunc(n.ids, func(id string) bool { return strings.Contains(description, "release "+id) })
+}
