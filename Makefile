@@ -4,7 +4,7 @@
 VENV := $(CURDIR)/.build/venv
 export PATH := $(VENV)/bin:$(PATH)
 
-.PHONY: demo test check unit simulation soak e2e e2e-iam python
+.PHONY: demo test check unit simulation soak e2e endure e2e-iam python
 demo:
 	@go run ./cmd/tagboat demo
 
@@ -27,6 +27,16 @@ simulation:
 soak:
 	go test ./internal/soak -run TestSoak -timeout 6h -seeds $(SEEDS)
 
+# Every fuzz target for FUZZTIME, one after the other. What one finds stays under testdata/fuzz beside it and
+# runs with every `go test`.
+FUZZTIME ?= 10m
+.PHONY: fuzz
+fuzz:
+	@failed=0; for found in $$(grep -rno --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' internal | sed 's/:.*func /:/' | sort); do \
+		echo "$$found"; \
+		go test -run '^$$' -fuzz "^$${found#*:}\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 2s -parallel 2 "./$$(dirname "$${found%:*}")" || failed=1; \
+	done; exit $$failed
+
 # The Python tools of the tests: the emulator, the AWS CLI, cfn-lint. Where they are missing, pip installs what
 # e2e/requirements.txt names into .build/venv.
 python:
@@ -35,6 +45,13 @@ python:
 # The Lambda binaries, the template and its roles on an independent emulator, driven by boto3 and the AWS CLI.
 e2e: python
 	python3 e2e/run.py
+
+# The process of `tagboat serve`: killed at random moments through 200 releases (SEED decides the moments), its disk
+# full, and signed webhooks at the machine's full rate, for 30 s while releases end and for 30 s while none does.
+ENDURE ?= 200
+endure: python
+	go test ./internal/cli -run 'TestLoad|TestServeOutlivesAFullDisk' -count=1 -v -load 30s
+	ENDURE=$(ENDURE) python3 e2e/run.py test_serve.Serve.test_releases_survive_that_the_process_is_killed
 
 # What each action of each role is for: takes it away and releases. A quarter of an hour; the page is .build/e2e/iam.md.
 e2e-iam: python
@@ -57,6 +74,12 @@ build-%Function:
 functions: $(FUNCTIONS:%=function-%)
 $(FUNCTIONS:%=function-%): function-%:
 	$(BOOTSTRAP) "$(BUILD_DIR)/$*/bootstrap" ./functions/$*
+
+# A zip of each function, as Lambda takes it, in .build/dist; the same bytes from the same commit.
+.PHONY: dist
+dist: functions
+	@rm -rf .build/dist && mkdir -p .build/dist
+	@for f in $(FUNCTIONS); do touch -d @0 "$(BUILD_DIR)/$$f/bootstrap" && (cd "$(BUILD_DIR)/$$f" && TZ=UTC zip -qX "$(CURDIR)/.build/dist/tagboat-$$f-$(ARCH).zip" bootstrap) || exit 1; done
 
 # Templates, definition and sizes, with the tools that check them.
 .PHONY: templates
