@@ -23,7 +23,7 @@ unit: python
 # Whole releases with faults at every call, one seed a run; `make soak SEEDS=10000` for as many as you like.
 SEEDS ?= 2000
 simulation:
-	go test ./internal/soak
+	go test ./internal/soak -seeds 10000
 soak:
 	go test ./internal/soak -run TestSoak -timeout 6h -seeds $(SEEDS)
 

@@ -2,8 +2,10 @@
 import json
 import os
 import re
+import time
 import unittest
 
+from processes import ROOT
 from world import DEV, EUROPE, HOME, ORGANIZATION, PARTNER, PROD, SITES, STAGING, TOOLS, http_event, until
 
 
@@ -51,6 +53,25 @@ class Scenario(unittest.TestCase):
         more = ["--metadata", ",".join(f"{k}={v}" for k, v in metadata.items())] if metadata else []
         self.world.aws.aws("s3", "cp", path, f"s3://{self.world.uploads_bucket}/{key}", "--quiet", *more)
 
+    def look(self):
+        """Lets the stack look for missed events, as its schedule does, which does not fire here."""
+        with open(os.path.join(ROOT, "functions/missed/event.json"), "rb") as event:
+            out = self.world.aws.client("lambda").invoke(FunctionName="tagboat-missed", Qualifier="live", Payload=event.read())
+        found = json.load(out["Payload"])
+        self.assertNotIn("FunctionError", out, found)
+        self.assertEqual(found["failed"], 0, found)
+        return found
+
+    def missed(self, app, version):
+        """Tags without a webhook. The first look that sees the tag starts nothing; one that comes a minute later does."""
+        self.look()
+        sha = self.world.github.tag(app.tag(version), app.files(version, "first"))
+        self.look()
+        self.assertEqual(self.executions(app), [])
+        time.sleep(61)
+        self.look()
+        return sha, until(lambda: (e := self.executions(app)) and e[0]["name"], 10, what="the release")
+
     # ---- What came of it. ----
 
     def executions(self, app):
@@ -94,6 +115,15 @@ class Scenario(unittest.TestCase):
                 self.assertEqual(self.layers(app, account, region), [
                     self.world.monitoring[region], f"arn:aws:lambda:{region}:{TOOLS}:layer:{app.layer}:{layer_version}"])
                 self.assertFalse((self.alias(app, account, region).get("RoutingConfig") or {}).get("AdditionalVersionWeights"))
+
+    def check_pruned(self, app, sites):
+        """Of the versions 1.0.0 to 1.2.0 of an app that keeps one, the last is live and the one before it can be rolled back to."""
+        for _, account, region in sites:
+            with self.subTest(account=account, region=region):
+                versions = self.world.aws.client("lambda", account, region).list_versions_by_function(FunctionName=app.function)["Versions"]
+                made = [v["Description"].split()[1] for v in versions if v.get("Description", "").startswith(app.name + " ")]
+                self.assertEqual(sorted(set(made)), ["1.1.0", "1.2.0"])
+                self.assertEqual(self.layer_versions(app, region), [2, 3])
 
     def check_untouched(self, app, sites):
         for _, account, region in sites:

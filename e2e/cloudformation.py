@@ -41,7 +41,8 @@ class Stack:
         return self
 
     def outputs(self):
-        return {name: self.resolve(o["Value"]) for name, o in self.template.get("Outputs", {}).items()}
+        return {name: self.resolve(o["Value"]) for name, o in self.template.get("Outputs", {}).items()
+                if "Condition" not in o or self.condition(o["Condition"])}
 
     def functions(self):
         """Logical id and resolved properties of each Lambda function."""

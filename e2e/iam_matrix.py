@@ -42,6 +42,8 @@ for _role in ("stage", "manifest"):
     UNSHOWN[_role + " s3:ListBucket"] = "tells an object that is missing from one that is refused (S3 API reference, GetObject): other words, the same end"
 for _action in ("s3:GetObject", "s3:PutObject"):
     UNSHOWN["rollback " + _action] = "the former code is staged from a version that keeps it, if the update died before it did that"
+for _action in ("dynamodb:Query", "s3:GetObject", "sts:AssumeRole"):
+    UNSHOWN["doctor " + _action] = "tagboat doctor invokes the function; no release does"
 UNSHOWN["cloudwatch:DescribeAlarmHistory"] = "the emulator keeps no history of alarms"
 UNSHOWN["dynamodb:DeleteItem"] = "drops entries of an index that no release needs; that it fails is noticed by nobody but the next sweep"
 for _log in ("CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries", "PutResourcePolicy",
@@ -53,6 +55,8 @@ WILDCARDS = {
     "logs:": "of log streams; log deliveries and resource policies have no resource (Service Authorization Reference)",
     "xray:": "traces have no resource (Service Authorization Reference)",
     "lambda:ListLayerVersions": "lists have no resource (Service Authorization Reference)",
+    "lambda:ListFunctions": "lists have no resource (Service Authorization Reference)",
+    "lambda:ListEventSourceMappings": "lists have no resource (Service Authorization Reference)",
     "lambda:InvokeFunction": "of versions of one function",
     "lambda:GetLayerVersion": "of layers, whose names are the applications', of any account for those that functions have already",
     "lambda:": "of functions and layers by the applications' names, which the registry decides; the session policy narrows each use to one application",
@@ -93,6 +97,10 @@ class Missed(Scenario):
         _, (_, second) = self.push(app, "1.1.0", app.files("1.1.0", "first"))
         self.ends(first["releases"][0], "FAILED", 60)
         self.ends(second["releases"][0], "SUCCEEDED", 60)
+
+    def unheard(self, app):
+        _, release = self.missed(app, "1.0.0")
+        self.ends(release, "SUCCEEDED", 60)
 
     def upload(self, app):
         sha = self.world.github.tag("unrelated-" + app.name, app.files("1.0.0", "first"))
@@ -164,6 +172,14 @@ class Missed(Scenario):
         self.ends(releases[1], "FAILED", 30)
         self.ends(releases[2], "SUCCEEDED", 150)
 
+    def pruned(self, app):
+        """Three releases of an app that keeps one version: of the first, nothing is left."""
+        app.sharing, app.keep = {"organization": False}, {"keep": 1}
+        for version in ("1.0.0", "1.1.0", "1.2.0"):
+            _, (_, answer) = self.push(app, version, app.files(version, version))
+            self.ends(answer["releases"][0], "SUCCEEDED", 90)
+        self.check_pruned(app, SITES)
+
     def rang(self, app):
         """A function without its alias gets one; an alarm rings while the release bakes, and the alias is deleted again."""
         app.environments = ("baking",)
@@ -195,8 +211,9 @@ class Missed(Scenario):
 # Which scenarios show what a role's actions are for; for the others, a tag is enough.
 SCENARIOS = {
     "artifact": ["upload"], "manifest": ["tag", "drop", "upload", "undone"], "stage": ["tag", "drop", "upload", "undone"], "report": ["tag", "upload"], "rollback": ["broken"],
-    "conclude": ["tag", "broken", "next"], "recover": ["stopped"], "approval": ["asked"], "target": ["tag", "broken", "rang"], "admit": ["tag", "upload"],
+    "missed": ["unheard"], "conclude": ["tag", "broken", "next"], "recover": ["stopped"], "approval": ["asked"], "target": ["tag", "broken", "rang", "pruned"], "admit": ["tag", "upload"],
     "snapshot": ["tag", "again"], "publish": ["tag", "again"], "tally": ["tag", "broken"], "lease": ["tag", "superseded"], "update": ["tag", "broken"], "shift": ["tag", "rang"],
+    "prune": ["pruned"],
 }
 
 
@@ -252,16 +269,26 @@ class Matrix:
         statement["Action"] = [a for a in as_list(statement["Action"]) if a != action]
         if not statement["Action"]:
             del without["Statement"][index]
-        began = time.monotonic()
+        began, since = time.monotonic(), os.path.getsize(self.world.iam_log)
         iam.put_role_policy(RoleName=name, PolicyName=policy_name, PolicyDocument=json.dumps(without))
         self.world.cold()  # what a warm function has read before, it would not ask for again
         try:
             shown = self.failing(SCENARIOS.get(short, ["tag"]))
         finally:
             iam.put_role_policy(RoleName=name, PolicyName=policy_name, PolicyDocument=json.dumps(document))
-        verdict = ("needed", shown[0]) if shown else ("UNEXPLAINED", "every scenario goes on without it")
+        verdict = ("UNEXPLAINED", "every scenario goes on without it")
+        if shown:
+            verdict = ("needed", shown[0]) if self.denied(since, name, action) else ("UNEXPLAINED", f"{shown[0]} fails of something else: {shown[1]}")
         print(f"{time.monotonic() - began:6.1f} s  {short} {action}: {verdict[0]} ({verdict[1]})", file=sys.stderr, flush=True)
         return (short, index, action, resources, *verdict)
+
+
+    def denied(self, since, role, action):
+        """Whether IAM has denied a role an action since an offset of its log: what failed could be something else."""
+        with open(self.world.iam_log, encoding="utf-8") as log:
+            log.seek(since)
+            decisions = [json.loads(line) for line in log]
+        return any(not d["allowed"] and d["action"] == action and f"/{role}" in d["who"] for d in decisions)
 
 
 def as_list(value):

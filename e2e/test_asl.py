@@ -49,6 +49,7 @@ BASE = {
     "PlanEnvironment": [{"return": {"decision": "go"}}],
     "Finish": [{"return": {"end": "succeeded"}}],
     "Conclude": [{"return": {"end": "clean"}}],
+    "Prune": [DONE],
     "TakeOver": [{"return": {"finished": False, "error": {"Error": "Tagboat.Interrupted", "Cause": "it died"}}}],
     "PrepareRollBack": [{"return": {"sites": [DEV_SITE]}}],
 }
@@ -103,6 +104,7 @@ def cases_of(definition):
     yield case("a recovery cannot take over", {"TakeOver": [FAILED]}, recover=True)
     for end in ("clean", "dirty", "something else"):
         yield case(f"a failure that ends {end}", {"Plan": [FAILED], "Conclude": [{"return": {"end": end}}]})
+    yield case("pruning takes several turns", {"Prune": [WAIT, WAIT, DONE]})
     yield case("a rollback without sites", {"Admit": [FAILED], "PrepareRollBack": [{"return": {"sites": []}}]})
     yield case("a rollback that fails everywhere", {"UpdateSite": [FAILED], "TallyUpdates": [FAILED], "RollBackSite": [FAILED]})
     yield case("retries that are used up", {"ReadManifest": [TRANSIENT]})

@@ -20,7 +20,10 @@ ASKED.environments = ("dev", "gated")
 UPLOADED.environments = DROPPED.environments = ("dev", "prod")
 STOPPED.environments = MOVED.environments = ("dev",)
 UNDONE.environments = ("dev", "prod")
-APPS = (TAGGED, MOVED, UPLOADED, DROPPED, BROKEN, ASKED, STOPPED, UNDONE)
+UNHEARD = App("unheard", ("dev",))
+PRUNED = App("pruned", ("dev",))
+PRUNED.sharing, PRUNED.keep = {"organization": False}, {"keep": 1}
+APPS = (TAGGED, MOVED, UPLOADED, DROPPED, BROKEN, ASKED, STOPPED, UNDONE, UNHEARD, PRUNED)
 
 # The staging account once more, with a person who has to agree.
 GATED = {"name": "gated", "account": STAGING, "regions": [HOME], "role": "tagboat-target", "external_id": "tagboat-staging",
@@ -73,6 +76,13 @@ class Tags(Scenario):
         self.check_live(TAGGED, SITES, "1.1.0", "first", 1)
         self.check_told(sha, TAGGED, "success", {"dev": "success", "staging": "success", "prod": "success"})
 
+    def test_versions_beyond_those_to_keep_are_deleted(self):
+        for version in ("1.0.0", "1.1.0", "1.2.0"):
+            _, (_, answer) = self.push(PRUNED, version, PRUNED.files(version, version))
+            self.ends(answer["releases"][0], "SUCCEEDED")
+        self.check_pruned(PRUNED, sites("dev"))
+        self.check_live(PRUNED, sites("dev"), "1.2.0", "1.2.0", 3)
+
     def test_a_tag_that_moved_is_refused(self):
         _, (_, answer) = self.push(MOVED, "1.0.0", MOVED.files("1.0.0", "first"))
         self.ends(answer["releases"][0], "SUCCEEDED")
@@ -81,8 +91,8 @@ class Tags(Scenario):
         self.check_live(MOVED, sites("dev"), "1.0.0", "first", 1)
 
     def test_what_is_not_signed_starts_nothing(self):
-        self.world.github.tag(MOVED.tag("2.0.0"), MOVED.files("2.0.0", "first"))
-        delivery = self.world.github.delivery("push", MOVED.tag("2.0.0"))
+        self.world.github.tag("unsigned", MOVED.files("2.0.0", "first"))
+        delivery = self.world.github.delivery("push", "unsigned")
         for name, headers in (
             ("no signature", {k: v for k, v in delivery["headers"].items() if "Signature" not in k}),
             ("another body's signature", dict(delivery["headers"], **{"X-Hub-Signature-256": "sha256=" + "0" * 64})),
@@ -166,6 +176,17 @@ class Uploads(Scenario):
         """What the processes of a function have logged."""
         folder = pathlib.Path(self.world.processes.logs)
         return "".join(path.read_text(encoding="utf-8") for path in folder.glob(f"tagboat-{function}-*.log"))
+
+
+class MissedEvents(Scenario):
+    @slow
+    def test_a_tag_that_raised_no_event_is_released(self):
+        sha, release = self.missed(UNHEARD, "1.0.0")
+        self.ends(release, "SUCCEEDED")
+        self.check_live(UNHEARD, sites("dev"), "1.0.0", "first", 1)
+        self.check_told(sha, UNHEARD, "success", {"dev": "success"})
+        status, answer = self.deliver(self.world.github.delivery("push", UNHEARD.tag("1.0.0")))
+        self.assertEqual((status, answer["code"], answer["releases"]), (200, "duplicate", [release]), answer)
 
 
 class Failures(Scenario):
@@ -276,12 +297,14 @@ class Denied(Scenario):
         self.refused(self.role("share"), "lambda", "publish_layer_version", LayerName=TAGGED.layer, Content={"ZipFile": layer_zip("x")})
         self.refused(self.role("update"), "lambda", "invoke", FunctionName="tagboat-conclude")
         self.refused(self.role("share"), "lambda", "delete_layer_version", **layer)
+        self.refused(self.role("prune"), "lambda", "publish_layer_version", LayerName=TAGGED.layer, Content={"ZipFile": layer_zip("x")})
+        self.refused(self.role("prune"), "s3", "delete_object", Bucket=self.world.state_bucket, Key="config/registry.yaml")
         self.refused(self.role("admit"), "secretsmanager", "get_secret_value", SecretId="tagboat/webhook")
         self.refused(self.role("webhook"), "secretsmanager", "get_secret_value", SecretId="tagboat/github")
         self.refused(self.role("tally"), "dynamodb", "delete_table", TableName=self.world.table)
         self.refused(self.role("plan"), "stepfunctions", "start_execution", stateMachineArn=self.world.machine, input="{}")
 
-    def test_target_roles_trust_five_tasks_and_their_external_id(self):
+    def test_target_roles_trust_six_tasks_and_their_external_id(self):
         arn = f"arn:aws:iam::{DEV}:role/tagboat-target"
         for role in ("webhook", "admit", "publish", "share", "conclude", "report"):
             with self.subTest(role=role):
@@ -297,6 +320,8 @@ class Denied(Scenario):
         self.refused(target, "lambda", "update_function_code", FunctionName="foreign-api", **code)
         self.refused(target, "lambda", "get_function", FunctionName="foreign-api")
         self.refused(target, "lambda", "delete_function", FunctionName=TAGGED.function)
+        self.refused(self.target(by="prune"), "lambda", "delete_function", FunctionName=TAGGED.function)
+        self.refused(self.target(by="prune"), "lambda", "delete_function", FunctionName="foreign-api", Qualifier="1")
         self.refused(target, "lambda", "add_permission", FunctionName=TAGGED.function, StatementId="x", Action="lambda:InvokeFunction", Principal="*")
         self.refused(target, "s3", "get_object", Bucket=self.world.state_bucket, Key="config/registry.yaml")
         self.refused(target, "s3", "put_object", Bucket=self.world.state_bucket, Key="staged/tagged/x", Body=b"")

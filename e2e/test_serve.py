@@ -6,13 +6,17 @@ import unittest
 import urllib.error
 import urllib.request
 
-from checks import Scenario, sites
+from checks import Scenario, sites, slow
+from endure import Mortal, release_all
 from processes import ROOT, binary
 from world import DEV, EUROPE, GITHUB_TOKEN, HOME, SITES, STAGING, TOOLS, WEBHOOK_SECRET, App, World, layer_zip, until
 
 TAGGED, UPLOADED, BROKEN, ASKED = (App(name) for name in ("tagged", "uploaded", "broken", "asked"))
 ASKED.environments = ("dev", "gated")
 UPLOADED.environments = ("dev", "prod")
+KILLED = [App(f"killed{n}", ("dev",)) for n in range(4)]
+# How many releases the kills go through, and what decides their moments.
+ENDURE, SEED = int(os.environ.get("ENDURE", "8")), int(os.environ.get("SEED", "1"))
 TOKEN = "e2e-api-token"
 
 GATED = {"name": "gated", "account": STAGING, "regions": [HOME], "role": "tagboat-target", "external_id": "tagboat-staging",
@@ -28,7 +32,7 @@ class Server:
             "AWS_EC2_METADATA_DISABLED": "true", "TAGBOAT_WEBHOOK_SECRET": WEBHOOK_SECRET, "TAGBOAT_TOKEN": TOKEN,
             "GITHUB_API_URL": world.github.url + "/api/v3", "GITHUB_TOKEN": GITHUB_TOKEN, **environment,
         }
-        self.environment = environment
+        self.environment, self.stores = environment, arguments
         line = world.processes.start("serve", [binary("tagboat"), "serve", "--listen", "127.0.0.1:0",
                                                "--state", os.path.join(world.folder, "tagboat.db"), *arguments], environment, address=True)
         self.url = line.split()[-1]
@@ -56,7 +60,7 @@ class Server:
 
 
 def setUpModule():
-    world = Scenario.world = World("serve", (TAGGED, UPLOADED, BROKEN, ASKED), [GATED])
+    world = Scenario.world = World("serve", (TAGGED, UPLOADED, BROKEN, ASKED, *KILLED), [GATED])
     try:
         # The stack is there for its buckets, roles and trust; its function leaves the events to us.
         world.aws.client("events").disable_rule(Name="tagboat-ArtifactFunctionUploaded")
@@ -163,6 +167,32 @@ class Serve(Scenario):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.reaches(release, "succeeded")
         self.check_live(ASKED, sites("dev", "staging"), "1.0.0", "first", 1)
+
+    @slow
+    def test_releases_survive_that_the_process_is_killed(self):
+        state = os.path.join(self.world.folder, "killed.db")
+        with Mortal(self.world, self.server.environment, state, self.server.stores, SEED) as server:
+            streams = release_all(server, self.world, KILLED, ENDURE // len(KILLED))
+            self.assertEqual([s.failure for s in streams], [None] * len(KILLED))
+            self.assertGreaterEqual(server.kills, ENDURE)
+            for stream in streams:
+                self.check_stream(server, stream)
+            self.assertEqual(server.ask("GET", "/leases")[1], [])
+
+    def check_stream(self, server, stream):
+        """Every acknowledged delivery is one release, done once, and the last one is live."""
+        app, count = stream.app, stream.count
+        listed = [r["id"] for r in server.ask("GET", f"/releases?app={app.name}&limit=1000")[1]]
+        self.assertEqual(sorted(listed), sorted(stream.acknowledged))
+        self.check_live(app, sites("dev"), f"1.0.{count - 1}", "first", 1)
+        self.assertEqual(self.layer_versions(app, HOME), [1])
+        published = self.world.aws.client("lambda", DEV).get_paginator("list_versions_by_function").paginate(FunctionName=app.function)
+        versions = [v["Version"] for page in published for v in page["Versions"] if v["Version"] != "$LATEST"]
+        self.assertEqual(len(versions), 1 + count, versions)  # the one by hand, and one of each release
+        self.assertEqual(self.alias(app, DEV, HOME)["FunctionVersion"], str(1 + count))
+        for sha in stream.commits:
+            self.check_told(sha, app, "success", {"dev": "success"})
+            self.assertEqual(len(self.world.github.deployments(sha)), 1)
 
     def test_nothing_is_answered_without_the_token(self):
         for method, path in (("GET", "/releases"), ("POST", "/events"), ("POST", "/releases/x/approve")):

@@ -304,6 +304,8 @@ class App:
     def __init__(self, name, environments=("dev", "staging", "prod")):
         self.name, self.environments = name, environments
         self.settings = {}  # further fields of the registry
+        self.sharing = {"accounts": [PARTNER], "organization": True}
+        self.keep = {}  # of the function and of the layer
         self.function, self.layer = name + "-api", name + "-deps"
 
     def registered(self):
@@ -322,13 +324,13 @@ class App:
         code = {"archive": self.name + "/src"} if code is None else code
         artifacts = {"deps": deps or {"archive": self.name + "/layer"}}
         api = {"name": self.function, "layers": [self.layer], "alias": "live",
-               "smoke": {"payload": {"ping": True}, "expect": {"statusCode": 200}}, **function}
+               "smoke": {"payload": {"ping": True}, "expect": {"statusCode": 200}}, **self.keep, **function}
         if code:
             artifacts["code"], api["artifact"] = code, "code"
         return json.dumps({
             "app": self.name, "artifacts": artifacts,
             "layers": [{"name": self.layer, "artifact": "deps", "runtimes": ["python3.13"], "architectures": ["x86_64"],
-                        "share": {"accounts": [PARTNER], "organization": True}}],
+                        "share": self.sharing, **self.keep}],
             "functions": [api],
         }, indent=1)  # JSON is YAML
 

@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 // Beside testscript's own commands there are
 //
 //	code N program args…   run a program, which has to exit with N
+//	aws [what…]            serve an installed stack at $AWS_ENDPOINT_URL, in which something is not in order
 //	world [token]          serve the demo's world at $TAGBOAT_SERVER, with tags v1.0.0 to v1.2.0
 func TestCommand(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -39,7 +40,7 @@ func TestCommand(t *testing.T) {
 			env.Setenv("USER", "jane")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code, "world": world},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code, "world": world, "aws": aws},
 	})
 }
 

@@ -98,7 +98,7 @@ func run() error {
 			delete(untaken, edge)
 		}
 	}
-	var left []string
+	left := []string{}
 	for edge := range maps.Keys(untaken) {
 		left = append(left, edge.String())
 	}

@@ -6,10 +6,14 @@ import (
 	"strings"
 
 	"github.com/tagboat/tagboat/internal/release"
+	"github.com/tagboat/tagboat/internal/report"
 )
 
 // Asking puts a plan before a person.
-type Asking struct{ *Core }
+type Asking struct {
+	*Core
+	Herald Herald
+}
 
 // Do records the question and the token that the answer resumes. A retry
 // replaces the token.
@@ -26,7 +30,7 @@ func (a *Asking) Do(ctx context.Context, in Input) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return struct{}{}, a.update(ctx, in, func(rel *release.Release) error {
+	err = a.update(ctx, in, func(rel *release.Release) error {
 		progress, _ := rel.Environment(in.Environment) // found above
 		if progress.Approval != nil && progress.Approval.Token == in.Token {
 			return nil // delivered again: the question is put, and perhaps answered
@@ -38,6 +42,12 @@ func (a *Asking) Do(ctx context.Context, in Input) (any, error) {
 		rel.State = release.WaitingApproval
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	rel.State = release.WaitingApproval
+	a.Herald.tell(ctx, rel, report.ApprovalAsked, in.Environment)
+	return struct{}{}, nil
 }
 
 // fingerprint is that of the newest plan for the environment: the one made

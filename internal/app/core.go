@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/tagboat/tagboat/internal/clock"
-	"github.com/tagboat/tagboat/internal/config"
 	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
 )
@@ -42,22 +41,27 @@ type Core struct {
 	Documents Documents
 	Clock     clock.Clock
 	Log       *slog.Logger
-	// Parsed remembers registries; nil parses each time.
-	Parsed *config.Cache
+	// Parsed remembers registries and plans; nil parses each time.
+	Parsed *Parsed
 }
 
 // begin reads the release's record and checks that the execution may act for
 // it. What was redriven, stopped and taken over, sent twice after the end, or
-// halted fails here, before it did anything.
+// halted fails here, before it did anything; so does what is delivered late, when
+// the rollback has begun.
 func (c *Core) begin(ctx context.Context, in Input) (*release.Release, error) {
 	rel, err := c.acting(ctx, in)
-	if err == nil {
+	switch {
+	case err != nil:
+	case rel.State != release.RollingBack:
 		err = halted(rel)
+	case in.Phase != release.PhaseRollBack:
+		err = release.Errorf(release.Conflict, "release %q is being rolled back: nothing else is done for it", rel.ID)
 	}
 	return rel, err
 }
 
-// acting is begin for what a halted release does, too: its rollback begins.
+// acting is begin for what is done for every release, halted or not: its rollback begins.
 func (c *Core) acting(ctx context.Context, in Input) (*release.Release, error) {
 	rel, err := c.Ledger.Release(ctx, in.Release)
 	if err != nil {
@@ -96,7 +100,7 @@ func (c *Core) registry(ctx context.Context, rel *release.Release) (release.Regi
 	if err := c.Documents.Get(ctx, rel.Registry, &text); err != nil {
 		return release.Registry{}, release.App{}, err
 	}
-	registry, err := c.Parsed.Registry("registry.yaml", text)
+	registry, err := c.Parsed.registry("registry.yaml", text)
 	if err != nil {
 		return release.Registry{}, release.App{}, err
 	}
@@ -186,15 +190,19 @@ func (c *Core) plan(ctx context.Context, rel *release.Release, site release.Site
 		}
 		pointer = progress.Plan
 	}
-	var plan release.Plan
-	if err := c.Documents.Get(ctx, pointer, &plan); err != nil {
+	var text []byte
+	if err := c.Documents.Get(ctx, pointer, &text); err != nil {
 		return nil, fmt.Errorf("plan of release %q for %s: %w", rel.ID, site, err)
+	}
+	plan, err := c.Parsed.plan(text)
+	if err != nil {
+		return nil, release.Errorf(release.Internal, "plan %q of release %q for %s: %w", pointer.Key, rel.ID, site, err)
 	}
 	if plan.Schema != release.PlanSchema {
 		return nil, release.Errorf(release.Invalid, "plan of release %q has schema %d, want %d", rel.ID, plan.Schema, release.PlanSchema).
 			WithRemedy("It was made by another version of Tagboat: release again.")
 	}
-	return &plan, nil
+	return plan, nil
 }
 
 // fault is a failure that a Map's iteration leaves in the ledger for the tally.

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/tagboat/tagboat/internal/asl"
+	"github.com/tagboat/tagboat/internal/demo"
+	"github.com/tagboat/tagboat/internal/release"
 )
 
 // coverage collects the edges of the state machine that tests take.
@@ -47,4 +49,36 @@ func (c *coverage) report() int {
 	}
 	fmt.Printf("%d of %d edges of the state machine taken\n", len(edges)-missing, len(edges))
 	return min(missing, 1)
+}
+
+// TestWhatNoCatchMatchesIsRecovered lets a task of each Map give an answer that is too large: an
+// error that States.ALL does not match (Step Functions developer guide, "Handling errors"), so that
+// neither the task's Catch nor one of the Map could. The execution ends, and the recovery finds
+// what there is to undo. Nothing else ends an iteration, and so no Map has a Catch.
+func TestWhatNoCatchMatchesIsRecovered(t *testing.T) {
+	for _, function := range []string{"Stage", "Snapshot", "Publish", "Share", "Access", "Update", "Shift", "RollBack"} {
+		t.Run(function, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+			before, failed := w.targets(), false
+			w.onTask = func(k task) fault {
+				if failed || k.function != function || k.in.Site.Environment == "dev" || k.in.Do != "" {
+					return fault{}
+				}
+				failed = true
+				return fault{after: killed("States.DataLimitExceeded")}
+			}
+			files := quick(t, demo.Handler)
+			if function == "RollBack" {
+				files = quick(t, demo.Broken)
+			}
+			rel := w.released("v1.1.0", files)
+			wantState(t, rel, release.FailedClean)
+			if !failed || rel.Execution != rel.ID+"-r1" {
+				t.Errorf("it was ended by execution %q (a task failed: %t), want the first recovery", rel.Execution, failed)
+			}
+			w.asRecorded(rel, before)
+			w.sound()
+		})
+	}
 }

@@ -65,7 +65,7 @@ func mayHalt(rel *release.Release) error {
 	case rel.State.Ended():
 		err := release.Errorf(release.Conflict, "release %q cannot be halted, it has ended: %s", rel.ID, rel.State)
 		if rel.State == release.Succeeded {
-			return err.WithRemedy("To go back, release an earlier version.")
+			return err.WithRemedy("To go back: tagboat rollback --app %s --environment ENVIRONMENT", rel.App)
 		}
 		return err
 	case rel.State == release.RollingBack:
@@ -73,7 +73,7 @@ func mayHalt(rel *release.Release) error {
 			WithRemedy("Look at it with: tagboat show %s", rel.ID)
 	case finished(rel):
 		return release.Errorf(release.Conflict, "release %q cannot be halted, it is live in every environment", rel.ID).
-			WithRemedy("To go back, release an earlier version.")
+			WithRemedy("To go back: tagboat rollback --app %s --environment ENVIRONMENT", rel.App)
 	case rel.Request.DryRun:
 		return release.Errorf(release.Conflict, "release %q is only planned: it changes nothing, and ends by itself", rel.ID)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -153,7 +154,7 @@ func TestAHaltThatBreaksOffIsFinishedByTheSweep(t *testing.T) {
 			w := newWorld(t, worldOptions{registry: wait.registry(t)})
 			w.in(func(ctx context.Context) {
 				id := wait.begin(w, ctx)
-				w.onEngine = func(string, bool) mishap { return mishap{before: errAway} }
+				w.onEngine = func(string, bool) mishap { return mishap{before: errTable} }
 				if _, err := w.Local.Halts().Halt(ctx, id, enough); release.KindOf(err) != release.Transient {
 					t.Errorf("the halt answered %v, want that it should be tried again", err)
 				}
@@ -180,7 +181,7 @@ func TestAHaltThatBreaksOffIsFinishedByTheSweep(t *testing.T) {
 // ledger and to the engine, and halts again.
 func TestAHaltComesThroughWhicheverCallFails(t *testing.T) {
 	for _, wait := range waits() {
-		for how, m := range map[string]mishap{"lost": {before: errAway}, "done, the answer lost": {after: errAway}} {
+		for how, m := range map[string]mishap{"lost": {before: errTable}, "done, the answer lost": {after: errTable}} {
 			t.Run(wait.name+", a call "+how, func(t *testing.T) {
 				t.Parallel()
 				for n := 1; ; n++ {
@@ -398,4 +399,85 @@ func TestAHaltAndAnAnswerAtOnce(t *testing.T) {
 		}
 	}
 	w.sound()
+}
+
+// TestAHaltBetweenALookAndTheWriteThatDecides halts a release when a task has
+// begun and not yet recorded what it does: the record decides who was first.
+func TestAHaltBetweenALookAndTheWriteThatDecides(t *testing.T) {
+	tests := []struct {
+		name string
+		// task is the one, and call which of its calls comes after the halt.
+		task func(k task) bool
+		call string
+	}{
+		{"the last environment is to be done", func(k task) bool { return k.in.Do == "close" && k.in.Environment == "prod" }, "Query live"},
+		{"it is about to wait for its turn", func(k task) bool { return k.in.Do == "acquire" }, "Put lease"},
+		{"it is about to ask", func(k task) bool { return k.function == "Approval" }, "Put release/"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{registry: approving(t)})
+			var id string
+			reached, done := false, false
+			w.onTask = func(k task) fault {
+				reached = reached || k.in.Release == id && test.task(k)
+				return fault{}
+			}
+			w.table.onCall = func(what string, _ bool) mishap {
+				if reached && !done && strings.HasPrefix(what, test.call) {
+					done = true
+					w.halted(context.Background(), id)
+				}
+				return mishap{}
+			}
+			w.in(func(ctx context.Context) {
+				first := w.pushed(ctx, "v1.1.0", demo.Files(code(1), "2.32.3"))
+				if test.call == "Put lease" { // another is in dev
+					w.untilTrue(ctx, first, "in dev", func(rel release.Release) bool { _, open := rel.Open(); return open })
+					id = w.pushed(ctx, "v1.2.0", demo.Files(code(2), "2.32.3"))
+					w.untilTrue(ctx, id, "halted", func(rel release.Release) bool { return rel.Halted != nil })
+				} else {
+					id = first
+				}
+				if test.call != "Put release/" {
+					w.until(ctx, first, release.WaitingApproval)
+					w.approve(ctx, first, "bob", true)
+				}
+			})
+			w.settle()
+			rel := w.record(id)
+			wantText(t, rel.Error, "halted by alice")
+			if rel.State == release.Succeeded || rel.Ended.Sub(rel.Halted.At) > time.Minute {
+				t.Errorf("it is %s, %s after the halt", rel.State, rel.Ended.Sub(rel.Halted.At))
+			}
+			w.sound()
+		})
+	}
+}
+
+// TestATaskThatIsDeliveredLateDoesNotWorkAgainstTheRollback delivers the turn
+// that noticed a halt once more, at any moment of the rollback: it must not take
+// what is restored for somebody else's work.
+func TestATaskThatIsDeliveredLateDoesNotWorkAgainstTheRollback(t *testing.T) {
+	for late := range 15 {
+		w := newWorld(t, worldOptions{})
+		before := w.targets()
+		w.detached = true
+		var id string
+		isHalted := false
+		w.onTask = func(k task) fault {
+			return fault{again: isHalted && k.function == "Shift", late: time.Duration(late) * time.Second}
+		}
+		w.in(func(ctx context.Context) {
+			id = w.pushed(ctx, "v1.1.0", demo.Files(demo.Handler, "2.32.3"))
+			w.whenShifting(ctx, id)
+			w.halted(ctx, id)
+			isHalted = true
+		})
+		w.settle()
+		rel := w.record(id)
+		wantState(t, rel, release.FailedClean)
+		w.wantHalted(rel, before)
+	}
 }

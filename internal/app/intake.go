@@ -11,6 +11,7 @@ import (
 	"github.com/tagboat/tagboat/internal/artifact"
 	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
+	"github.com/tagboat/tagboat/internal/webhook"
 )
 
 // Executions starts executions of the state machine and tells whether they run.
@@ -289,6 +290,9 @@ func (o *Orders) request(ctx context.Context, order Order) (release.Request, err
 		}
 		request.Source, err = o.Uploads.Head(ctx, key)
 		return request, err
+	}
+	if answer, ok := webhook.CheckTag(order.Tag); !ok {
+		return request, release.Errorf(release.Invalid, "release of app %q: %s", app.Name, answer.Reason)
 	}
 	request.Source = release.Source{RepositoryID: app.Repository.ID, Repository: app.Repository.Name, Tag: order.Tag}
 	if request.Version, ok = app.Version(order.Tag); !ok {

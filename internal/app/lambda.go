@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-lambda-go/lambda/messages"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	secretstypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
@@ -23,7 +24,6 @@ import (
 	"github.com/tagboat/tagboat/internal/artifact"
 	"github.com/tagboat/tagboat/internal/awsapi"
 	"github.com/tagboat/tagboat/internal/clock"
-	"github.com/tagboat/tagboat/internal/config"
 	"github.com/tagboat/tagboat/internal/function"
 	"github.com/tagboat/tagboat/internal/ghapi"
 	"github.com/tagboat/tagboat/internal/ledger"
@@ -39,6 +39,7 @@ const (
 	envStateMachine  = "TAGBOAT_STATE_MACHINE"
 	envWebhookSecret = "TAGBOAT_WEBHOOK_SECRET_ID"
 	envGitHubSecret  = "TAGBOAT_GITHUB_SECRET_ID"
+	envEventBus      = "TAGBOAT_EVENT_BUS"
 )
 
 // Need adds to the parts what a task needs besides the stores.
@@ -119,6 +120,13 @@ func NeedLink(_ context.Context, p *Parts, _ *awsapi.Clients) error {
 	return err
 }
 
+// NeedAnnouncer lets a task tell the event bus what becomes of releases.
+func NeedAnnouncer(_ context.Context, p *Parts, clients *awsapi.Clients) error {
+	bus, err := required(envEventBus)
+	p.Announcer = EventBridge{eventbridge.NewFromConfig(clients.Config("")), bus}
+	return err
+}
+
 // lambdaParts wires the parts at the cold start of a Lambda.
 func lambdaParts(ctx context.Context, needs []Need) (*Parts, *awsapi.Clients, error) {
 	cfg, err := lambdaConfig()
@@ -132,7 +140,7 @@ func lambdaParts(ctx context.Context, needs []Need) (*Parts, *awsapi.Clients, er
 		Clock: clock.System{}, Log: slog.New(slog.NewJSONHandler(os.Stderr, nil)),
 		Table:         ledger.NewDynamoTable(dynamodb.NewFromConfig(clients.Config("")), table),
 		State:         &artifact.S3Store{S3: clients.S3(""), Bucket: bucket},
-		Parsed:        &config.Cache{},
+		Parsed:        &Parsed{},
 		UploadsBucket: os.Getenv(envUploads),
 		S3:            func(region string) artifact.API { return clients.S3(region) },
 	}
@@ -298,6 +306,19 @@ func RunRecover() {
 			return swept, lambdaError(ctx, p.Log, err)
 		}, nil
 	}, NeedExecutions, NeedTokens)
+}
+
+// RunMissed looks for events that did not come, on a schedule. What fails in one
+// place is counted and logged; the next look tries again.
+func RunMissed() {
+	run(func(ctx context.Context, p *Parts, _ *awsapi.Clients) (any, error) {
+		missed := p.Missed()
+		return func(ctx context.Context, _ json.RawMessage) (Found, error) {
+			found, err := missed.Look(ctx)
+			p.Log.InfoContext(ctx, "looked for missed events", "started", found.Started, "redelivered", found.Redelivered, "failed", found.Failed)
+			return found, lambdaError(ctx, p.Log, err)
+		}, nil
+	}, NeedExecutions, NeedGitHub)
 }
 
 // Webhook answers deliveries.

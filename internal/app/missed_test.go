@@ -49,6 +49,13 @@ func newMissing(t *testing.T, registry string) *missing {
 	return w
 }
 
+// refusing is a registry that refuses every tag at admission: how a release ends
+// is not what these tests are about.
+func refusing(t *testing.T) string {
+	t.Helper()
+	return edited(t, demo.Registry, "branches: [main]", "branches: [nowhere]")
+}
+
 // look runs the schedule a number of times.
 func (w *missing) look(times int) (found app.Found) {
 	w.t.Helper()
@@ -173,7 +180,7 @@ func TestWhatThereWasAtFirstSightStaysKnown(t *testing.T) {
 	w.look(3)
 	worker := edited(t, demo.Registry, "apps:\n", "apps:\n"+
 		"  - name: worker\n    repository: {id: 186853002, name: acme/orders}\n    tags: worker-{version}\n"+
-		"    environments: [dev]\n    resources: [worker-*]\n")
+		"    manifest: worker.yaml\n    environments: [dev]\n    resources: [worker-*]\n")
 	w.Clock.Run(func() {
 		if _, err := w.Local.State.Put(t.Context(), app.RegistryKey, []byte(worker)); err != nil {
 			t.Fatal(err)
@@ -204,7 +211,7 @@ func TestAWebhookThatComesBetweenTwoLooksIsNotMadeUpFor(t *testing.T) {
 }
 
 func TestAMissedTagIsNotReleasedAfterANewerOne(t *testing.T) {
-	w := newMissing(t, "")
+	w := newMissing(t, refusing(t))
 	w.look(1)
 	w.tags("v1.1.0")
 	w.look(1)
@@ -216,7 +223,7 @@ func TestAMissedTagIsNotReleasedAfterANewerOne(t *testing.T) {
 
 func TestDuringAnOutageOfTheWebhook(t *testing.T) {
 	t.Run("tags that come one after another are released by their own looks", func(t *testing.T) {
-		w := newMissing(t, "")
+		w := newMissing(t, refusing(t))
 		w.look(1)
 		w.tags("v1.1.0")
 		w.look(2)
@@ -225,7 +232,7 @@ func TestDuringAnOutageOfTheWebhook(t *testing.T) {
 		w.want("orders 1.1.0", "orders 1.2.0")
 	})
 	t.Run("a newer tag takes the place of one that waits", func(t *testing.T) {
-		w := newMissing(t, "")
+		w := newMissing(t, refusing(t))
 		w.look(1)
 		w.tags("v1.1.0")
 		w.look(1)
@@ -234,7 +241,7 @@ func TestDuringAnOutageOfTheWebhook(t *testing.T) {
 		w.want("orders 1.2.0")
 	})
 	t.Run("tags that never stop coming are released now and then", func(t *testing.T) {
-		w := newMissing(t, "")
+		w := newMissing(t, refusing(t))
 		w.look(1)
 		for n := range 20 {
 			w.tags(fmt.Sprintf("v1.%d.0", n))
@@ -248,10 +255,12 @@ func TestDuringAnOutageOfTheWebhook(t *testing.T) {
 
 func TestTwoSchedulesAtOnceStartOneRelease(t *testing.T) {
 	for seed := range uint64(20) {
-		w := newMissing(t, "")
+		w := newMissing(t, refusing(t))
 		w.look(1)
 		w.tags("v1.1.0", "v1.2.0", "v1.3.0", "v1.4.0")
-		w.GitHub.OnRequest(func(*http.Request) github.Fault { return github.Fault{Delay: time.Duration(seed) * 7 * time.Millisecond} })
+		w.GitHub.OnRequest(func(*http.Request) github.Fault {
+			return github.Fault{Delay: time.Duration(seed) * 7 * time.Millisecond}
+		})
 		w.Clock.Run(func() {
 			for range 4 {
 				_ = w.Clock.Sleep(t.Context(), lookEvery)
@@ -288,7 +297,7 @@ func TestTagsThatWaitAndChange(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			w := newMissing(t, "")
+			w := newMissing(t, refusing(t))
 			w.look(1)
 			w.tags("v1.1.0")
 			w.look(1)
@@ -383,7 +392,7 @@ func TestAListThatHasNotChangedCostsNoRateLimit(t *testing.T) {
 // answer lost: at the end the newest tag is released, once.
 func TestWhateverCallFailsTheNewestIsReleasedOnce(t *testing.T) {
 	run := func(install func(w *missing)) *missing {
-		w := newMissing(t, "")
+		w := newMissing(t, refusing(t))
 		w.look(1)
 		w.tags("v1.1.0", "v1.2.0", "v1.3.0", "v1.4.0")
 		w.table.calls = 0
@@ -481,7 +490,7 @@ func TestUploadsThatStartNothing(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			w := newMissing(t, "")
-			w.look(1)
+			w.look(2)
 			test.do(w)
 			if found := w.look(4); found != (app.Found{}) {
 				t.Errorf("found %+v, want nothing", found)
@@ -492,11 +501,11 @@ func TestUploadsThatStartNothing(t *testing.T) {
 }
 
 func TestAnUploadIsFoundThoughCallsFail(t *testing.T) {
-	deps := zipped(t, map[string]string{"python/requests/__init__.py": "__version__ = '2.32.3'\n"})
+	deps := []byte("no zip: the release is refused early")
 	for n := 1; n <= 25; n++ {
 		for _, afterwards := range []bool{false, true} {
 			w := newMissing(t, "")
-			w.look(1)
+			w.look(2) // what comes in the second of the first sight was there
 			w.silent()
 			w.upload("drops/orders/deps/1.0.0.zip", deps)
 			w.table.calls, w.table.at, w.table.afterwards = 0, n, afterwards
@@ -562,7 +571,7 @@ func TestAFailedDeliveryIsAskedForAgain(t *testing.T) {
 	}
 	w.want()
 	up = true
-	if found := w.look(48); found.Redelivered != 1 || found.Failed != 0 {
+	if found := w.look(72); found.Redelivered != 1 || found.Failed != 0 {
 		t.Errorf("after the outage: found %+v, want one redelivery", found)
 	}
 	w.want("orders 1.0.0")

@@ -25,7 +25,7 @@ const maxHold = 30 * time.Minute
 // which finds its release.
 func (m *Missed) lookAtList(ctx context.Context, l list) (started int, err error) {
 	known, found, err := m.Ledger.Known(ctx, l.key())
-	if err != nil || m.isYoung(known) {
+	if err != nil || m.isYoung(l, known) {
 		return 0, err
 	}
 	listed, err := m.read(ctx, l, known.ETag)
@@ -66,13 +66,11 @@ func (m *Missed) lookAtList(ctx context.Context, l list) (started int, err error
 
 // isYoung tells whether something was seen for the first time a moment ago, as
 // when a schedule fires twice: it is looked at again later.
-func (m *Missed) isYoung(known ledger.Known) bool {
-	for _, p := range known.Pending {
-		if m.Clock.Now().Sub(p.Seen) < sweepAge {
-			return true
-		}
-	}
-	return false
+func (m *Missed) isYoung(l list, known ledger.Known) bool {
+	return slices.ContainsFunc(l.apps, func(app release.App) bool {
+		p, waits := known.Pending[app.Name]
+		return waits && m.Clock.Now().Sub(p.Seen) < sweepAge
+	})
 }
 
 // recorded takes no offence at somebody else who looked at the same time and

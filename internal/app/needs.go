@@ -11,14 +11,9 @@ import (
 	"github.com/tagboat/tagboat/internal/release"
 )
 
-const (
-	// historyLength is how many of an app's releases are asked which versions
-	// they made. What an older one made is left alone.
-	historyLength = 1000
-	// goodReleases are those of an environment whose versions are kept: the live
-	// one, and the one that it would be rolled back to.
-	goodReleases = 2
-)
+// historyLength is how many of an app's releases are asked which versions they
+// made. What an older one made is left alone.
+const historyLength = 1000
 
 // needs is what the ledger says about versions: which ones an app's releases
 // made, and which are in use or may be again.
@@ -218,21 +213,42 @@ func (n *needs) addBefore(object string, before release.FunctionState) {
 	}
 }
 
-// addGood adds what the newest good releases of each environment brought there
-// and found there.
+// addGood adds what the last good release brought to each environment and found
+// there, and what the one before it brought: that is what the last one would be
+// rolled back to.
 func (c *Core) addGood(ctx context.Context, n *needs, history []ledger.Past) error {
 	seen := map[string]int{}
 	for _, past := range history {
 		for _, progress := range past.Release.Environments {
-			if progress.State != release.EnvironmentDone || seen[progress.Name] == goodReleases {
+			if progress.State != release.EnvironmentDone {
 				continue
 			}
 			seen[progress.Name]++
-			n.addResults(past.Results)
-			if _, err := c.addPlan(ctx, n, progress.Plan); err != nil {
+			var err error
+			switch seen[progress.Name] {
+			case 1:
+				n.addResults(past.Results)
+				_, err = c.addPlan(ctx, n, progress.Plan)
+			case 2:
+				n.addResults(past.Results)
+				err = c.addLayers(ctx, n, progress.Plan)
+			}
+			if err != nil {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// addLayers adds the layer versions that a plan brought.
+func (c *Core) addLayers(ctx context.Context, n *needs, pointer release.Pointer) error {
+	var plan release.Plan
+	if err := c.Documents.Get(ctx, pointer, &plan); err != nil {
+		return err
+	}
+	for _, arn := range plan.Layers {
+		n.arns[arn] = true
 	}
 	return nil
 }

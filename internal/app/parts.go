@@ -8,7 +8,6 @@ import (
 
 	"github.com/tagboat/tagboat/internal/artifact"
 	"github.com/tagboat/tagboat/internal/clock"
-	"github.com/tagboat/tagboat/internal/config"
 	"github.com/tagboat/tagboat/internal/function"
 	"github.com/tagboat/tagboat/internal/layer"
 	"github.com/tagboat/tagboat/internal/ledger"
@@ -39,8 +38,8 @@ type Parts struct {
 	// State is the store in the state bucket.
 	State      *artifact.S3Store
 	Registries Registries
-	// Parsed remembers the registries that releases have pinned; nil parses each time.
-	Parsed *config.Cache
+	// Parsed remembers registries and plans; nil parses each time.
+	Parsed *Parsed
 	// UploadsBucket is where artifacts are uploaded and dropped.
 	UploadsBucket string
 	// S3 is a client with Tagboat's own credentials in a region; empty is home.
@@ -56,6 +55,8 @@ type Parts struct {
 	Executions Executions
 	// Link is the address of an execution for people; nil if there is none.
 	Link func(execution string) string
+	// Announcer tells others what becomes of releases; nil tells nobody.
+	Announcer Announcer
 }
 
 // Core is what every task has.
@@ -141,7 +142,7 @@ func (p *Parts) RollBack() Task {
 
 // Approval is the task that asks a person.
 func (p *Parts) Approval() Task {
-	t := &Asking{p.Core()}
+	t := &Asking{p.Core(), p.herald()}
 	return t.recorded(t.Do)
 }
 
@@ -168,9 +169,11 @@ func (p *Parts) Conclude() Task {
 
 // Report is the task of that name.
 func (p *Parts) Report() Task {
-	t := &Reporting{Core: p.Core(), GitHub: p.GitHub, Link: p.Link}
+	t := &Reporting{Core: p.Core(), GitHub: p.GitHub, Herald: p.herald()}
 	return t.Do
 }
+
+func (p *Parts) herald() Herald { return Herald{Announcer: p.Announcer, Link: p.Link, Log: p.Log} }
 
 // Prune is the task that deletes old versions.
 func (p *Parts) Prune() Task {

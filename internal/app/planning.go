@@ -135,9 +135,6 @@ func (p *Planning) environment(ctx context.Context, in Input, scope *scope) (rep
 			scope.release = r // by the task's other delivery: its plan stands, and may be carried out already
 			return nil
 		}
-		if err := halted(r); err != nil {
-			return err
-		}
 		r.State = release.Running // it may have waited for the lease
 		progress.Plan = pointer
 		decision = decide(made, env, progress.Approval)

@@ -184,14 +184,14 @@ func (t *pruneTurn) pruneFunctions(ctx context.Context, objects []prunable) int 
 		t.problem(ctx, objects[0], err)
 		return len(objects)
 	}
-	older, any := make([][]function.Version, len(objects)), false
+	older, found := make([][]function.Version, len(objects)), false
 	for i, object := range objects {
 		if older[i], err = t.Functions.Older(ctx, target, object.name, object.keep); err != nil {
 			t.problem(ctx, object, err)
 		}
-		any = any || len(older[i]) > 0
+		found = found || len(older[i]) > 0
 	}
-	if !any {
+	if !found {
 		return len(objects)
 	}
 	needs, err := t.needs(ctx, t.scope.release)

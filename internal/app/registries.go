@@ -20,7 +20,7 @@ type StoredRegistries struct {
 	Store *artifact.S3Store
 	Key   string
 	// Parsed remembers registries; nil parses each time.
-	Parsed *config.Cache
+	Parsed *Parsed
 }
 
 var _ Registries = (*StoredRegistries)(nil)
@@ -31,7 +31,7 @@ func (r *StoredRegistries) Current(ctx context.Context) (release.Registry, relea
 	if err != nil {
 		return release.Registry{}, pointer, err
 	}
-	registry, err := r.Parsed.Registry(r.Key, text)
+	registry, err := r.Parsed.registry(r.Key, text)
 	return registry, pointer, err
 }
 

@@ -43,7 +43,7 @@ type trouble struct {
 	// undoing is how many calls had been made when the rollback began, or -1.
 	undoing     int
 	count, late map[string]int
-	// portrait is the world when the rollback began.
+	// portrait is the world when the rollback began after a first fault.
 	portrait string
 	// over is true when the run is, and nothing goes wrong any more.
 	over bool
@@ -99,7 +99,9 @@ func (x *trouble) begin(with string) {
 		return
 	}
 	x.undoing = len(x.calls)
-	x.portrait = with + "\n" + x.w.portrait()
+	if len(x.blows) == 1 {
+		x.portrait = with + "\n" + x.w.portrait()
+	}
 }
 
 // undone are the calls since the rollback began.
@@ -122,8 +124,8 @@ func (x *trouble) way() string {
 	return strings.Join(steps, "\n")
 }
 
-// blurred are what two worlds may differ in and still be taken for the same: times, the
-// wording of errors, and the numbers that revisions and versions of documents have got.
+// blurred are what two worlds may differ in and still be taken for the same: times, the wording
+// of errors, and the names that revisions, writers and versions of documents have got.
 var blurred = []struct {
 	pattern *regexp.Regexp
 	with    string
@@ -131,7 +133,7 @@ var blurred = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`), "TIME"},
 	{regexp.MustCompile(`"(error|remedy|cause)":"(\\.|[^"\\])*"`), `"$1":"TEXT"`},
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "REVISION"},
-	{regexp.MustCompile(`"(version_id|version_document|etag)":"[^"]*"`), `"$1":"VERSION"`},
+	{regexp.MustCompile(`"(version_id|writer)":"[^"]*"`), `"$1":"NAME"`},
 }
 
 // portrait is all that a rollback may find: functions with their versions and aliases, layer

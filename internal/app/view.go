@@ -14,11 +14,15 @@ func (p *Parts) View(ctx context.Context, id string) (report.View, error) {
 	if err != nil {
 		return report.View{}, err
 	}
-	plans, err := core.plans(ctx, &rel)
+	return core.view(ctx, rel)
+}
+
+func (c *Core) view(ctx context.Context, rel release.Release) (report.View, error) {
+	plans, err := c.plans(ctx, &rel)
 	if err != nil {
 		return report.View{}, err
 	}
-	results, err := core.Ledger.Results(ctx, id)
+	results, err := c.Ledger.Results(ctx, rel.ID)
 	return report.NewView(rel, plans, results), err
 }
 

@@ -43,6 +43,9 @@ type world struct {
 	onEnd    func(asl.Execution)
 }
 
+// parsed is shared by all worlds: most have the same registry.
+var parsed = &app.Parsed{}
+
 type worldOptions struct {
 	seed     uint64
 	registry string
@@ -57,24 +60,31 @@ func newWorld(t *testing.T, o worldOptions) *world {
 		t.Fatal(err)
 	}
 	w.Cloud.RecordCalls(1 << 20)
-	w.restart(o.seed + 1)
+	w.Local.Parts.Parsed = parsed
+	w.start(o.seed + 1)
 	return w
 }
 
 // restart makes a new process on the same stores: an engine with its parts.
 func (w *world) restart(seed uint64) {
 	w.t.Helper()
-	if w.Local.Engine != nil {
-		w.Local.Engine.Close()
-	}
+	w.Local.Engine.Close()
 	parts := *w.Local.Parts
-	local, err := app.NewLocal(&parts, app.LocalOptions{Store: w.store})
-	if err != nil {
+	var err error
+	if w.Local, err = app.NewLocal(&parts, app.LocalOptions{Store: w.store}); err != nil {
 		w.t.Fatal(err)
 	}
+	w.start(seed)
+}
+
+// start gives the process an engine that can lose and break tasks.
+func (w *world) start(seed uint64) {
+	w.t.Helper()
+	local, parts := w.Local, w.Local.Parts
 	flaky := &flakyEngine{parts.Tokens, parts.Executions, w}
 	parts.Tokens, parts.Executions = flaky, flaky
 	tasks := parts.Tasks()
+	var err error
 	local.Engine, err = asl.New(asl.Config{
 		Machine: machine(w.t), Clock: w.Clock, Store: w.store, Logger: parts.Log, Seed: seed, OnEdge: covered.take,
 		OnEnd: func(e asl.Execution) {
@@ -92,7 +102,6 @@ func (w *world) restart(seed uint64) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.Local = local
 	w.Hooks = parts.Webhook(&webhook.CachedSecrets{
 		Clock: w.Clock, Read: func(context.Context) ([]string, error) { return []string{demo.Secret}, nil },
 	})

@@ -93,14 +93,15 @@ func (s *S3Store) read(ctx context.Context, key string, version *string) ([]byte
 		return nil, nil, failed("read", s.Bucket, key, err)
 	}
 	defer out.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(out.Body, maxDocument+1))
-	if err != nil {
+	var text bytes.Buffer
+	text.Grow(int(min(max(aws.ToInt64(out.ContentLength), 0), maxDocument)) + bytes.MinRead)
+	if _, err := text.ReadFrom(io.LimitReader(out.Body, maxDocument+1)); err != nil {
 		return nil, nil, release.Errorf(release.Transient, "read s3://%s/%s: %w", s.Bucket, key, err)
 	}
-	if len(text) > maxDocument {
+	if text.Len() > maxDocument {
 		return nil, nil, release.Errorf(release.Invalid, "s3://%s/%s is larger than the %d bytes that a document may have", s.Bucket, key, maxDocument)
 	}
-	return text, out, nil
+	return text.Bytes(), out, nil
 }
 
 // pinned is the version-id that S3 answered; without versioning there is none.

@@ -81,6 +81,19 @@ func TestRetries(t *testing.T) {
 	}
 }
 
+func TestAStateThatIsTriedAgainIsToldOnce(t *testing.T) {
+	virtually(t, func(t *testing.T, c clock.Clock) {
+		w := newWorld(t, c, task(`,"Retry":[{"ErrorEquals":["Down"],"IntervalSeconds":7,"BackoffRate":1,"MaxAttempts":5}]`),
+			map[string]function{"f": failing(4, "Down")})
+		w.run(`{}`)
+		for _, want := range []string{`is tried again" execution=x state=S error=Down`, "wait=7s", `is done" execution=x state=S retries=4`} {
+			if n := strings.Count(w.logged.String(), want); n != 1 {
+				t.Errorf("%q is in the log %d times, want once: %s", want, n, &w.logged)
+			}
+		}
+	})
+}
+
 func TestJitterStaysBelowTheDelayAndVaries(t *testing.T) {
 	virtually(t, func(t *testing.T, c clock.Clock) {
 		w := newWorld(t, c, task(`,"Retry":[{"ErrorEquals":["E"],"IntervalSeconds":10,"MaxAttempts":1,"JitterStrategy":"FULL"}]`), nil)

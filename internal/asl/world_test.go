@@ -35,6 +35,8 @@ type world struct {
 	edges []string
 	ends  []asl.Execution
 	calls []string
+
+	logged strings.Builder
 }
 
 // both runs a test on each clock; in both, waiting takes no time.
@@ -77,7 +79,7 @@ func (w *world) open() {
 	w.t.Helper()
 	engine, err := asl.New(asl.Config{
 		Machine: w.machine, Clock: w.clock, Store: w.store, Seed: 7, Invoke: w.invoke, Concurrency: w.limit,
-		Logger: slog.New(slog.DiscardHandler),
+		Logger: slog.New(slog.NewTextHandler(&w.logged, nil)),
 		OnEnd:  func(x asl.Execution) { w.mu.Lock(); defer w.mu.Unlock(); w.ends = append(w.ends, x) },
 		OnEdge: func(e asl.Edge) { w.mu.Lock(); defer w.mu.Unlock(); w.edges = append(w.edges, e.String()) },
 	})

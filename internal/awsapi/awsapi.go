@@ -122,6 +122,16 @@ func (c *Clients) S3(region string) *s3.Client {
 	})
 }
 
+// TargetS3 is a client at a target for a phase, which reads staged objects as
+// Lambda does when it takes code.
+func (c *Clients) TargetS3(t release.Target, phase release.Phase) (*s3.Client, error) {
+	cfg, err := c.target(t, phase)
+	if err != nil {
+		return nil, err
+	}
+	return s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = o.BaseEndpoint != nil }), nil
+}
+
 func (c *Clients) target(t release.Target, phase release.Phase) (aws.Config, error) {
 	cfg := c.Config(t.Region)
 	if t.Role == "" {

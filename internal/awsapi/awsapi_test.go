@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -49,12 +50,11 @@ func policy(t *testing.T, target release.Target, phase release.Phase) document {
 	return d
 }
 
-// allows tells whether a policy allows an action on a resource, by equality or a trailing *.
+// allows tells whether a policy allows an action on a resource; * stands for any text.
 func (d document) allows(action, resource string) bool {
 	for _, s := range d.Statement {
 		if s.Effect == "Allow" && slices.Contains(s.Action, action) && slices.ContainsFunc(s.Resource, func(pattern string) bool {
-			return pattern == "*" || pattern == resource ||
-				strings.HasSuffix(pattern, "*") && strings.HasPrefix(resource, strings.TrimSuffix(pattern, "*"))
+			return regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*") + "$").MatchString(resource)
 		}) {
 			return true
 		}
@@ -84,6 +84,11 @@ func TestSessionPolicyNarrowsToTheAppAndThePhase(t *testing.T) {
 		{"and at no function", release.PhaseBake, "lambda:GetFunction", functions + "orders-api", false},
 		{"a rollback may unmake an alias", release.PhaseRollBack, "lambda:DeleteAlias", functions + "orders-api:live", true},
 		{"but not a function", release.PhaseRollBack, "lambda:DeleteFunction", functions + "orders-api", false},
+		{"pruning deletes a version", release.PhasePrune, "lambda:DeleteFunction", functions + "orders-api:7", true},
+		{"but not a function either", release.PhasePrune, "lambda:DeleteFunction", functions + "orders-api", false},
+		{"nor another app's version", release.PhasePrune, "lambda:DeleteFunction", functions + "billing-api:7", false},
+		{"it lists functions", release.PhasePrune, "lambda:ListFunctions", "*", true},
+		{"and changes none", release.PhasePrune, "lambda:UpdateFunctionCode", functions + "orders-api", false},
 	} {
 		if got := policy(t, target("orders-*"), test.phase).allows(test.action, test.resource); got != test.want {
 			t.Errorf("%s: %s on %s is allowed: %v, want %v", test.name, test.action, test.resource, got, test.want)

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -137,5 +139,32 @@ func TestAChangeWhoseWriteFailsTakesNoOtherWithIt(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// BenchmarkPut stores documents, by one caller and by 32 at once.
+func BenchmarkPut(b *testing.B) {
+	for _, callers := range []int{1, 32} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			file, err := Open(filepath.Join(b.TempDir(), "tagboat.db"))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer file.Close()
+			var next atomic.Int64
+			var running sync.WaitGroup
+			b.ResetTimer()
+			for range callers {
+				running.Go(func() {
+					for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
+						if err := file.Table().Put(b.Context(), document(fmt.Sprint(n))); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			running.Wait()
+		})
 	}
 }

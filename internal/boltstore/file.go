@@ -79,7 +79,15 @@ func inspect(path string) error {
 	case info.Size() == 0:
 		return nil
 	}
-	f, err := openDatabase(path, bbolt.Options{ReadOnly: true, PreLoadFreelist: true})
+	if err := inspectWith(path, bbolt.Options{ReadOnly: true}, checkPages); err != nil {
+		return err
+	}
+	return inspectWith(path, bbolt.Options{ReadOnly: true, PreLoadFreelist: true}, check)
+}
+
+// inspectWith reads a file in one transaction.
+func inspectWith(path string, options bbolt.Options, check func(path string, tx *bbolt.Tx) error) error {
+	f, err := openDatabase(path, options)
 	if err != nil {
 		return err
 	}
@@ -158,5 +166,6 @@ func foreign(path, why string) error {
 
 func damaged(path, why string) error {
 	return release.Errorf(release.Internal, "state file %q is damaged: %s", path, why).
-		WithRemedy("Restore it from a backup. Keep the damaged file: it tells what ran.")
+		WithRemedy("Restore a backup of it. Or start anew with another file: what is live then is not known before its next release, " +
+			"releases under way stay as they stand, and an old event that comes again is released again. Keep the damaged file: it tells what ran.")
 }

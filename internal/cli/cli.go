@@ -37,6 +37,7 @@ const (
 
 // IO is what the command has of the process around it.
 type IO struct {
+	Stdin          io.Reader // nil: nobody is asked
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
 	Clock          clock.Clock
@@ -44,7 +45,7 @@ type IO struct {
 
 // Process is the IO of this process.
 func Process() IO {
-	return IO{Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Clock: clock.System{}}
+	return IO{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Clock: clock.System{}}
 }
 
 // Main runs the command until it ends or is told to by SIGINT or SIGTERM, and
@@ -90,8 +91,8 @@ Exit codes: 0 done; 1 failed and rolled back; 2 bad input or refused, nothing to
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return release.Errorf(release.Invalid, "%w", err).WithRemedy("Run: %s --help", cmd.CommandPath())
 	})
-	root.AddCommand(c.validate(), c.plan(), c.release(), c.rollback(), c.status(), c.releases(), c.show(), c.answer(true), c.answer(false),
-		c.halt(), c.freeze(), c.unfreeze(), c.freezes(), c.lease(), c.serve(), c.demo(), c.policy(), c.version())
+	root.AddCommand(c.initialize(), c.validate(), c.plan(), c.release(), c.rollback(), c.status(), c.releases(), c.show(), c.answer(true), c.answer(false),
+		c.halt(), c.freeze(), c.unfreeze(), c.freezes(), c.lease(), c.serve(), c.demo(), c.policy(), c.doctor(), c.version())
 	return root
 }
 

@@ -44,13 +44,13 @@ counts as 2 if no environment was touched, else as 1.`,
 		if err != nil {
 			return err
 		}
-		return c.begin(cmd.Context(), cl, ordered(order), wait, asJSON)
+		return c.start(cmd.Context(), cl, ordered(order), wait, asJSON)
 	}
 	return cmd
 }
 
-// begin places a wish and, if it is to wait, watches the release to its end.
-func (c *command) begin(ctx context.Context, cl *client, w wish, wait, asJSON bool) error {
+// start places a wish and, if it is to wait, watches the release to its end.
+func (c *command) start(ctx context.Context, cl *client, w wish, wait, asJSON bool) error {
 	id, answer, err := place(ctx, cl, w)
 	switch {
 	case err != nil:

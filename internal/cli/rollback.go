@@ -44,7 +44,7 @@ Exit codes are those of tagboat release.`,
 		}
 		w := wish{"rollbacks", undo}
 		if !undo.DryRun {
-			return c.begin(cmd.Context(), cl, w, wait, asJSON)
+			return c.start(cmd.Context(), cl, w, wait, asJSON)
 		}
 		text, err := c.planned(cmd.Context(), cl, w)
 		if err != nil {

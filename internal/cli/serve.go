@@ -51,6 +51,7 @@ Environment, besides the flags' own:
 		{&s.Bucket, "bucket", "TAGBOAT_BUCKET", "", "state bucket, versioned, in the registry's first region"},
 		{&s.Uploads, "uploads-bucket", "TAGBOAT_UPLOADS_BUCKET", "", "bucket where artifacts are uploaded and dropped"},
 		{&s.State, "state", "TAGBOAT_STATE", "tagboat.db", "local state file"},
+		{&s.EventBus, "event-bus", "TAGBOAT_EVENT_BUS", "", "EventBridge bus, in the registry's first region, that is told what becomes of releases"},
 	} {
 		cmd.Flags().StringVar(flag.value, flag.name, cmp.Or(c.Getenv(flag.variable), flag.fallback), flag.usage+" [$"+flag.variable+"]")
 	}

@@ -190,7 +190,9 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	hanging := h.hanging
 	h.away.Unlock()
 	if hanging {
-		h.arrived <- struct{}{}
+		if !strings.Contains(r.URL.Path, "/matching-refs/") { // the schedule's, not a release's
+			h.arrived <- struct{}{}
+		}
 		<-r.Context().Done()
 		return
 	}

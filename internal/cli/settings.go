@@ -26,6 +26,8 @@ type settings struct {
 	Uploads string
 	// State is the local state file.
 	State string
+	// EventBus is told what becomes of releases; empty tells nobody.
+	EventBus string
 	// MaxUnfinished is with how many releases under way no more events are taken.
 	MaxUnfinished int
 	// Secrets sign webhooks: the current one and, if there is one, the previous.

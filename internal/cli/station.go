@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+
 	"github.com/tagboat/tagboat/internal/app"
 	"github.com/tagboat/tagboat/internal/artifact"
 	"github.com/tagboat/tagboat/internal/awsapi"
@@ -27,7 +29,7 @@ const (
 	tasksAtOnce = 32
 	// resumeInterval is how soon an execution goes on that stopped because the
 	// state file could not be written.
-	resumeInterval = 15 * time.Second
+	resumeInterval = 5 * time.Second
 	// sweepInterval is that of the stack's schedule.
 	sweepInterval = 5 * time.Minute
 )
@@ -55,9 +57,12 @@ func open(ctx context.Context, s settings, c clock.Clock, log *slog.Logger) (*st
 	parts := &app.Parts{
 		Clock: c, Log: log, UploadsBucket: s.Uploads,
 		State:  &artifact.S3Store{S3: clients.S3(""), Bucket: s.Bucket},
-		Parsed: &config.Cache{},
+		Parsed: &app.Parsed{},
 		S3:     func(region string) artifact.API { return clients.S3(region) },
 		Lambda: lambdas(clients), Alarms: alarms(clients),
+	}
+	if s.EventBus != "" {
+		parts.Announcer = app.EventBridge{API: eventbridge.NewFromConfig(clients.Config("")), Bus: s.EventBus}
 	}
 	if parts.Registries, err = registries(s, clients, parts.State); err != nil {
 		return nil, err
@@ -145,6 +150,7 @@ func (s *station) start(ctx context.Context) {
 	ctx, s.stop = context.WithCancel(ctx)
 	problem := s.resume(ctx, "")
 	s.sweeper.Go(func() { s.sweep(ctx) })
+	s.sweeper.Go(func() { s.lookForMissed(ctx) })
 	s.sweeper.Go(func() {
 		for s.clock.Sleep(ctx, resumeInterval) == nil {
 			problem = s.resume(ctx, problem)

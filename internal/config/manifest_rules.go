@@ -42,7 +42,7 @@ func manifestRules() map[string]rule {
 		"layers[].share.organization": {
 			doc: "whether to share with the whole organisation"},
 		"layers[].share.public": {doc: "whether to share with everyone"},
-		"layers[].keep":         keep.says("how many versions to keep; older ones that nothing uses are deleted; all are kept if left out"),
+		"layers[].keep":         keep.says("how many of the newest versions to keep; older ones that a release made and nothing uses are deleted after a release has succeeded; all are kept if left out"),
 
 		"functions":               {doc: "the functions to update; each exists in every account and region of the app's environments"},
 		"functions[]":             {doc: "a function, and what it shall run"},
@@ -62,6 +62,6 @@ func manifestRules() map[string]rule {
 		"functions[].smoke":         {doc: "an invocation of the new version before any traffic reaches it"},
 		"functions[].smoke.payload": {doc: "the event it is invoked with"},
 		"functions[].smoke.expect":  {doc: "a subset of the answer; only a function error fails the test if left out"},
-		"functions[].keep":          keep.says("how many published versions to keep; all are kept if left out"),
+		"functions[].keep":          keep.says("how many of the newest published versions to keep; older ones that a release made and nothing uses are deleted after a release has succeeded; all are kept if left out"),
 	}
 }

@@ -9,7 +9,6 @@ package doctor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/tagboat/tagboat/internal/awserr"
@@ -73,7 +72,9 @@ func (l look) warn(remedy, detail string, args ...any) { l.add(Warning, remedy, 
 
 func (l look) fail(remedy, detail string, args ...any) { l.add(Failed, remedy, detail, args...) }
 
-func (l look) skip(why string, args ...any) { l.add(NotChecked, "", "not checked because "+why, args...) }
+func (l look) skip(why string, args ...any) {
+	l.add(NotChecked, "", "not checked because "+why, args...)
+}
 
 // gone are codes by which services say that an object is not there, beside [awserr.NotFound].
 var gone = awserr.Meaning{
@@ -101,9 +102,4 @@ func (l look) ended(ctx context.Context) bool {
 	}
 	l.skip("the time was over")
 	return true
-}
-
-// interrupted tells whether an error is that the time was over.
-func interrupted(err error) bool {
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }

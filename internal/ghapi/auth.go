@@ -153,7 +153,8 @@ func (i *installations) asApp(ctx context.Context, k call) (*http.Response, erro
 
 func notInstalled(repo int64) error {
 	return release.Errorf(release.Denied, "the github app is not installed in repository %d", repo).
-		WithRemedy("Install the GitHub App in the repository, with %s, %s and %s.", readContents, writeDeployments, writeStatuses)
+		WithRemedy("Install the GitHub App in the repository, with %s, %s, %s and %s.",
+			readContents, writeDeployments, writeStatuses, writeChecks)
 }
 
 // source is where an installation's tokens come from. Each has a transport of

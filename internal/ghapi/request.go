@@ -29,6 +29,7 @@ const (
 	readContents     = `"Contents: read"`
 	writeDeployments = `"Deployments: write"`
 	writeStatuses    = `"Commit statuses: write"`
+	writeChecks      = `"Checks: write"`
 	ownKey           = "its own private key"
 )
 

@@ -22,6 +22,7 @@ var start = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // world is a GitHub with one repository of two commits on main, and a client of it.
 type world struct {
+	clock         *clock.Virtual // the server's
 	server        *github.Server
 	repo          *github.Repository
 	client        *ghapi.Client
@@ -31,9 +32,10 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	server := github.New(clock.NewVirtual(start, 0))
+	v := clock.NewVirtual(start, 0)
+	server := github.New(v)
 	server.SetToken(secret)
-	w := &world{server: server, repo: server.AddRepository(repoID, "acme/orders")}
+	w := &world{clock: v, server: server, repo: server.AddRepository(repoID, "acme/orders")}
 	w.first = w.repo.Commit("main", "first", github.Files{"tagboat.yaml": github.Text("app: orders\n")})
 	w.second = w.repo.Commit("main", "second", github.Files{
 		"tagboat.yaml":  github.Text("app: orders\n"),

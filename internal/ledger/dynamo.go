@@ -184,7 +184,7 @@ func (t *DynamoTable) Query(ctx context.Context, partition, prefix string, page 
 	}
 }
 
-// lastRune is behind every character that keys contain.
+// lastRune is behind every character that keys contain; see [Key.Check].
 const lastRune = "\U0010FFFF"
 
 // rangeCondition selects the sort keys of a page, adding its values. The key

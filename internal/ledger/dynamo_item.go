@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strconv"
 	"time"
@@ -33,6 +34,10 @@ const (
 // 400 KB (DynamoDB quotas), and the results of many steps at a site come to more.
 const packFrom = 32 << 10
 
+// maxBody is the largest body that is written and read, in bytes: what 400 KB of
+// gzip can unpack to is more than a Lambda has memory for.
+const maxBody = 32 << 20
+
 // attributes is a document as DynamoDB has it.
 type attributes map[string]types.AttributeValue
 
@@ -57,6 +62,9 @@ func itemAttributes(item Item, write string) (attributes, error) {
 	if len(item.Body) < packFrom {
 		attrs[attrBody] = text(string(item.Body))
 		return attrs, nil
+	}
+	if len(item.Body) > maxBody {
+		return nil, release.Errorf(release.Internal, "document %q has %d bytes, want at most %d", item.Key, len(item.Body), maxBody)
 	}
 	packed, err := pack(item.Body)
 	if err != nil {
@@ -130,7 +138,11 @@ func unpack(packed []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return io.ReadAll(r)
+	body, err := io.ReadAll(io.LimitReader(r, maxBody+1))
+	if err == nil && len(body) > maxBody {
+		err = fmt.Errorf("it unpacks to more than %d bytes", maxBody)
+	}
+	return body, err
 }
 
 // failure is an error of the service in the words of the domain.

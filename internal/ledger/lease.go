@@ -27,8 +27,8 @@ func (l *Ledger) editLease(ctx context.Context, name string, change func(*Lease)
 	})
 }
 
-// Acquire takes a lease for ttl, or waits in its queue: first come, first
-// served. Who waits is told with its token, by whoever Return hands the lease to;
+// Acquire takes a lease for ttl, or waits in its queue: of those who wait, the
+// release that was created first is served first. Who waits is told with its token, by whoever Return hands the lease to;
 // with an empty token Acquire does not wait, held false means to try later, and
 // the lease is one for a single call: a dirty end of its release does not keep it.
 //
@@ -43,6 +43,11 @@ func (l *Ledger) editLease(ctx context.Context, name string, change func(*Lease)
 func (l *Ledger) Acquire(ctx context.Context, lease string, h Holder, token string, ttl time.Duration, supersede bool) (
 	held bool, superseded []Waiter, err error) {
 	wanted := Waiter{Holder: h, Token: token, TTL: ttl}
+	if token != "" {
+		if wanted.Created, err = l.created(ctx, h.Release); err != nil {
+			return false, nil, err
+		}
+	}
 	doc, err := l.editLease(ctx, lease, func(doc *Lease) error {
 		now := l.clock.Now()
 		wanted.Since = now
@@ -73,6 +78,15 @@ func (l *Ledger) Acquire(ctx context.Context, lease string, h Holder, token stri
 		return false, nil, err
 	}
 	return doc.Holder == h, doc.supersededBy(h.Release), nil
+}
+
+// created is when a release was; now, if it is not known.
+func (l *Ledger) created(ctx context.Context, releaseID string) (time.Time, error) {
+	rel, found, err := l.find(ctx, releaseID)
+	if !found {
+		return l.clock.Now(), err
+	}
+	return rel.Created, err
 }
 
 // free tells whether a lease may be given to another release than its holder's.

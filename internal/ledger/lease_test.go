@@ -115,6 +115,26 @@ func TestALeaseThatIsHeldIsWaitedForInOrder(t *testing.T) {
 	want(t, "leases", len(all), 0)
 }
 
+func TestOfThoseWhoWaitTheReleaseThatWasCreatedFirstGoesFirst(t *testing.T) {
+	l := newLeases(t)
+	var later [3]ledger.Holder
+	for i := range later {
+		l.pass(time.Second)
+		rel := l.create(t, request("orders", fmt.Sprintf("2.0.%d", i)))
+		later[i] = ledger.Holder{Release: rel.ID, Execution: rel.ID}
+	}
+	l.acquire(later[1], "holds", false)
+	for _, h := range []ledger.Holder{later[2], l.b, later[0], l.a} {
+		l.acquire(h, "t", false)
+	}
+	l.wantQueue(l.b.Release+"=t", l.a.Release+"=t", later[0].Release+"=t", later[2].Release+"=t")
+	l.acquire(later[0], "again", false)
+	l.wantQueue(l.b.Release+"=t", l.a.Release+"=t", later[0].Release+"=again", later[2].Release+"=t")
+	_, superseded := l.acquire(later[0], "again", true)
+	want(t, "superseded", len(superseded), 2)
+	l.wantQueue(later[0].Release+"=again", later[2].Release+"=t")
+}
+
 func TestWithoutATokenNobodyWaits(t *testing.T) {
 	l := newLeases(t)
 	l.acquire(l.a, "ta", false)

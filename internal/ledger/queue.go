@@ -24,8 +24,10 @@ type Holder struct {
 // Waiter is who waits for a lease, and the task token that tells it.
 type Waiter struct {
 	Holder
-	Token string    `json:"token"`
-	Since time.Time `json:"since"`
+	Token string `json:"token"`
+	// Created is when the release was: the earlier goes first.
+	Created time.Time `json:"created,omitzero"`
+	Since   time.Time `json:"since"`
 	// TTL is for how long the waiter gets the lease at first.
 	TTL time.Duration `json:"ttl"`
 }
@@ -101,7 +103,8 @@ func (d *Lease) grantAgain(h Holder, now time.Time, ttl time.Duration) error {
 // confirm records that the holder knows of the lease.
 func (d *Lease) confirm() { d.Token, d.From = "", nil }
 
-// enqueue appends a waiter, or gives the one of the same release its new token.
+// enqueue adds a waiter before those whose releases were created later, or gives
+// the one of the same release its new token.
 func (d *Lease) enqueue(w Waiter) error {
 	for _, s := range d.Superseded {
 		if s.Release == w.Release {
@@ -111,7 +114,11 @@ func (d *Lease) enqueue(w Waiter) error {
 	}
 	i := d.position(w.Release)
 	if i < 0 {
-		d.Waiters = append(d.Waiters, w)
+		later := slices.IndexFunc(d.Waiters, func(other Waiter) bool { return other.Created.After(w.Created) })
+		if later < 0 {
+			later = len(d.Waiters)
+		}
+		d.Waiters = slices.Insert(d.Waiters, later, w)
 		return nil
 	}
 	w.Since = d.Waiters[i].Since

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tagboat/tagboat/internal/release"
 )
@@ -32,7 +33,8 @@ type Table interface {
 	Query(ctx context.Context, partition, prefix string, page Page) ([]Item, error)
 }
 
-// Key identifies a document. Neither part is empty or contains a zero byte.
+// Key identifies a document. Neither part is empty; both are UTF-8 without zero
+// bytes and without the last code point, which stands behind all keys in queries.
 type Key struct {
 	// Partition has at most 2048 bytes and Sort at most 1024 (DynamoDB's limits
 	// for partition and sort keys).
@@ -79,8 +81,8 @@ func (k Key) Check() error {
 	case len(k.Partition) > maxPartition || len(k.Sort) > maxSort:
 		return release.Errorf(release.Invalid, "document %q: its key has %d and %d bytes, want at most %d and %d",
 			k, len(k.Partition), len(k.Sort), maxPartition, maxSort)
-	case strings.Contains(k.Partition, "\x00") || strings.Contains(k.Sort, "\x00"):
-		return release.Errorf(release.Invalid, "document %q: its key contains a zero byte", k)
+	case strings.ContainsAny(k.Partition+k.Sort, "\x00"+lastRune) || !utf8.ValidString(k.Partition) || !utf8.ValidString(k.Sort):
+		return release.Errorf(release.Invalid, "document %q: its key contains a zero byte or U+10FFFF, or is not UTF-8", k)
 	}
 	return nil
 }

@@ -103,7 +103,7 @@ func small() *planner {
 		Release: &release.Release{}, Registry: registry, App: registry.Apps[0],
 		Manifest: release.Manifest{
 			Artifacts: map[string]release.ArtifactSpec{"code": {Archive: "src"}, "deps": {ReleaseAsset: "deps.zip"}},
-			Layers:    []release.LayerSpec{{Name: "deps", Artifact: "deps"}},
+			Layers:    []release.LayerSpec{{Name: "deps", Artifact: "deps", Keep: 3}},
 			Functions: []release.FunctionSpec{{
 				Name: "api", Alias: "live", Artifact: "code", Layers: []string{"deps"},
 				Traffic: release.Traffic{Percent: 10, Interval: 5 * time.Minute},
@@ -131,6 +131,7 @@ func TestTheCountIsThatOfTheDefinition(t *testing.T) {
 			"NeedsApproval":    {0},
 			"PlanStands":       {1, -1}, // asked again once
 			"Ends":             {0},
+			"PruneFinished":    {0, 0, 0, 0, 0, 0, 0, 0, 0, -1}, // ten turns
 		},
 	}
 	want := executionEvents + w.walk(d, d.StartAt, "") +

@@ -34,7 +34,7 @@ type group struct {
 }
 
 func groups() []group {
-	return []group{lambdas(), roles(), machines(), tables(), buckets(), apis(), rules(), logGroups(), queues(), alarms()}
+	return []group{lambdas(), roles(), machines(), tables(), buckets(), apis(), rules(), logGroups(), queues(), topics(), alarms()}
 }
 
 func named(service, resource string) func(Place) []string {
@@ -163,6 +163,21 @@ func queues() group {
 			Update: []string{"sqs:SetQueueAttributes"}, Delete: []string{"sqs:SetQueueAttributes"},
 		},
 	}, named("sqs", "")}
+}
+
+func topics() group {
+	return group{"Topics", map[string]Lifecycle{
+		"AWS::SNS::Topic": {
+			Create: []string{"sns:CreateTopic", "sns:TagResource"},
+			Read:   []string{"sns:GetTopicAttributes", "sns:GetDataProtectionPolicy", "sns:ListSubscriptionsByTopic", "sns:ListTagsForResource"},
+			Update: []string{"sns:SetTopicAttributes", "sns:UntagResource"},
+			Delete: []string{"sns:DeleteTopic"},
+		},
+		"AWS::SNS::TopicPolicy": { // an attribute of the topic
+			Create: []string{"sns:SetTopicAttributes"}, Read: []string{"sns:GetTopicAttributes"},
+			Update: []string{"sns:SetTopicAttributes"}, Delete: []string{"sns:SetTopicAttributes"},
+		},
+	}, named("sns", "")}
 }
 
 func alarms() group {

@@ -58,7 +58,7 @@ func phases() []release.Phase {
 
 // TrustedTasks are the functions whose roles assume the target's.
 func TrustedTasks() []string {
-	return []string{"snapshot", "access", "update", "shift", "rollback"}
+	return []string{"snapshot", "access", "update", "shift", "rollback", "prune", "doctor"}
 }
 
 // Permissions are what the target's role allows: the union of what the phases

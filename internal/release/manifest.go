@@ -37,7 +37,7 @@ type LayerSpec struct {
 	Architectures []string `yaml:"architectures,omitempty" json:"architectures,omitempty"`
 	Description   string   `yaml:"description,omitempty" json:"description,omitempty"`
 	Share         Sharing  `yaml:"share,omitempty" json:"share,omitzero"`
-	// Keep is how many versions are kept; 0 keeps all.
+	// Keep is how many of the newest versions are kept, and what is needed besides; 0 keeps all.
 	Keep int `yaml:"keep,omitempty" json:"keep,omitempty"`
 }
 
@@ -59,7 +59,7 @@ type FunctionSpec struct {
 	// Alarms are names of CloudWatch alarms that stop the shift and roll back.
 	Alarms []string `yaml:"alarms,omitempty" json:"alarms,omitempty"`
 	Smoke  *Smoke   `yaml:"smoke,omitempty" json:"smoke,omitempty"`
-	// Keep is how many versions are kept; 0 keeps all.
+	// Keep is how many of the newest versions are kept, and what is needed besides; 0 keeps all.
 	Keep int `yaml:"keep,omitempty" json:"keep,omitempty"`
 }
 

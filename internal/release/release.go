@@ -186,10 +186,12 @@ type Release struct {
 	Environments []Progress `json:"environments,omitempty"`
 	// Halted is who ordered to stop it on its way, nil if nobody did. From then on
 	// it does nothing but roll back.
-	Halted  *Halt     `json:"halted,omitempty"`
-	Created time.Time `json:"created"`
-	Updated time.Time `json:"updated"`
-	Ended   time.Time `json:"ended,omitzero"`
+	Halted *Halt `json:"halted,omitempty"`
+	// CheckRun is the id of the check run at GitHub; 0 if none was created.
+	CheckRun int64     `json:"check_run,omitempty"`
+	Created  time.Time `json:"created"`
+	Updated  time.Time `json:"updated"`
+	Ended    time.Time `json:"ended,omitzero"`
 }
 
 // Halt is a person's order to stop a release.
@@ -278,7 +280,8 @@ func Older(version, live string) bool {
 // package takes larger ones for words.
 func countable(v *semver.Version) bool {
 	for identifier := range strings.SplitSeq(v.Prerelease(), ".") {
-		if _, err := strconv.ParseUint(identifier, 10, 64); errors.Is(err, strconv.ErrRange) {
+		isNumber := strings.Trim(identifier, "0123456789") == ""
+		if _, err := strconv.ParseUint(identifier, 10, 64); isNumber && errors.Is(err, strconv.ErrRange) {
 			return false
 		}
 	}

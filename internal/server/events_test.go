@@ -278,3 +278,26 @@ func TestServerThatIsBusySaysSo(t *testing.T) {
 	close(hold.leave)
 	check(t, <-first, 200, "ignored", "ping")
 }
+
+func TestNoEventIsTakenWhileTooManyReleasesHaveNotEnded(t *testing.T) {
+	unfinished := 0
+	s := serve(t, "", func(c *server.Config) { c.MaxUnfinished, c.Unfinished = 3, func() int { return unfinished } })
+	s.tag("v1.0.0")
+	push := s.GitHub.Push(s.Repo, "v1.0.0")
+	deliver := func() got { return s.do("POST", "/webhooks/github", push.Body, signed("push", push.Body)...) }
+	unfinished = 3
+	g := deliver()
+	check(t, g, 503, "busy", "overloaded")
+	if g.header.Get("Retry-After") == "" {
+		t.Error("the sender is not told when to come again")
+	}
+	check(t, s.do("POST", "/events", []byte(`{}`), "Content-Type", "application/json"), 503, "busy", "overloaded")
+	if g := s.do("GET", "/releases", nil); g.status != 200 || len(into[[]any](t, g)) != 0 {
+		t.Errorf("releases are answered with %d %s, want none", g.status, g.body)
+	}
+	// A person who rolls back does not wait for others.
+	g = s.do("POST", "/releases", []byte(`{"app":"orders","tag":"v1.0.0","by":"jane"}`))
+	check(t, g, 202, "started", "started")
+	unfinished = 2
+	check(t, deliver(), 200, "duplicate", "duplicate")
+}

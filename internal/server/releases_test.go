@@ -234,6 +234,8 @@ func TestWhatCannotBeDoneIsSaid(t *testing.T) {
 		{"an order for an unknown app", "POST", "/releases", `{"app":"billing","tag":"v1.0.0"}`, 400, `"orders"`},
 		{"an order for neither tag nor version", "POST", "/releases", `{"app":"orders"}`, 400, "either"},
 		{"an order for another app's tag", "POST", "/releases", `{"app":"orders","tag":"nightly"}`, 400, "v{version}"},
+		{"an order for what git takes for no tag", "POST", "/releases", `{"app":"orders","tag":"v1..2"}`, 400, "not the name of a tag"},
+		{"an order for a tag that nobody can read", "POST", "/releases", `{"app":"orders","tag":"v\u202e1"}`, 400, "cannot be printed"},
 		{"an order for an upload that is not there", "POST", "/releases", `{"app":"orders","version":"9.9.9"}`, 404, "9.9.9"},
 		{"a retry of nothing", "POST", "/releases", `{"app":"orders","tag":"v9.9.9","retry":true}`, 400, "nothing to retry"},
 		{"an order that is no JSON", "POST", "/releases", `app=orders`, 400, "JSON"},

@@ -96,7 +96,7 @@ func decode(w http.ResponseWriter, r *http.Request, into any) error {
 		err = errors.New("it is empty")
 	}
 	if err != nil {
-		return release.Errorf(release.Invalid, "the body of %s %s is not the JSON object that is wanted: %w", r.Method, r.URL.Path, err)
+		return release.Errorf(release.Invalid, "the body of %s %.200q is not the JSON object that is wanted: %w", r.Method, r.URL.Path, err)
 	}
 	return nil
 }

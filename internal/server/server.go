@@ -30,6 +30,7 @@
 package server
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"path"
@@ -163,7 +164,7 @@ func (s *server) methods(by handlers) http.HandlerFunc {
 			return
 		}
 		w.Header().Set("Allow", allow)
-		problem := Problem{Kind: release.Invalid, Error: "method " + shown(r.Method) + " at " + r.URL.Path + ": want " + allow}
+		problem := Problem{Kind: release.Invalid, Error: fmt.Sprintf("method %s at %.200q: want %s", shown(r.Method), r.URL.Path, allow)}
 		s.write(w, r, http.StatusMethodNotAllowed, problem)
 	}
 }

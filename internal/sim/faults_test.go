@@ -76,6 +76,28 @@ func TestADelayTakesItsTimeAndEndsWithTheContext(t *testing.T) {
 	})
 }
 
+func TestACallerThatDiesOfWaitingHasMadeItsCall(t *testing.T) {
+	within(t, func(w world) {
+		w.function(dev)
+		w.failing("UpdateFunctionCode", sim.Fault{Hang: time.Hour})
+		before := w.get(dev, "").Configuration.CodeSha256
+		ctx, cancel := context.WithCancel(w.ctx)
+		w.clock.Go(func() {
+			_ = w.clock.Sleep(ctx, time.Minute) // nobody ends it before
+			cancel()
+		})
+		_, err := w.lambda(dev).UpdateFunctionCode(ctx, &lambda.UpdateFunctionCodeInput{
+			FunctionName: ptr("orders-api"), ZipFile: zipOf(w, map[string]string{"app.py": "v2"}),
+		})
+		if !errors.Is(err, context.Canceled) || w.clock.Now().Sub(start) != time.Minute {
+			t.Errorf("got %v after %v, want the context's error after 1m", err, w.clock.Now().Sub(start))
+		}
+		if got := w.get(dev, "").Configuration.CodeSha256; *got == *before {
+			t.Errorf("the call was not performed: the code is still %s", *got)
+		}
+	})
+}
+
 func TestCallsAreSeenAndRecorded(t *testing.T) {
 	within(t, func(w world) {
 		w.bucket(tools, east, "state")

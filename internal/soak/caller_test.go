@@ -80,6 +80,9 @@ func (c *caller) String() string { return "c" + strconv.Itoa(c.id) + " " + c.wha
 
 // alive counts a call and tells whether it may be made, and whether it is the last.
 func (c *caller) alive() (may, last bool) {
+	if c.w.over {
+		c.w.fail("%s makes a call after everything has ended", c)
+	}
 	if c.dead || c.ctx.Err() != nil {
 		return false, false
 	}

@@ -10,9 +10,9 @@
 //
 //	go test ./internal/soak -run Soak -seed 4711
 //
-// More seeds than `go test` runs by default are run with
+// `make simulation` runs ten thousand seeds; more, or others, are run with
 //
-//	go test ./internal/soak -run Soak -seeds 10000
+//	go test ./internal/soak -run Soak -first 10001 -seeds 50000
 //
 // All of it is in the package's tests, so that nothing that is shipped carries
 // the simulator.

@@ -127,7 +127,7 @@ func (w *world) hubFault(c *caller, req *http.Request) httpFault {
 	}
 	w.broke(c)
 	kind := pick(w.d, "500", "502", "429", "403", "404", "timed out", "answer lost", "slow")
-	if kind == "404" && w.d.chance(0.7) { // what was just pushed is not everywhere yet
+	if kind == "404" && w.d.chance(0.5) { // a stale read of what was just pushed; it ends a release
 		kind = "slow"
 	}
 	w.fault("GitHub: " + kind)
@@ -151,9 +151,9 @@ func (w *world) hubFault(c *caller, req *http.Request) httpFault {
 	return httpFault{delay: w.d.between(time.Second, slowest)}
 }
 
-// downloadFault breaks the download of a function's archive.
+// downloadFault breaks the download of a function's archive, of which there are few.
 func (w *world) downloadFault(c *caller, req *http.Request) httpFault {
-	if !w.d.chance(w.rateFor(c, w.s.rates.aws)) {
+	if !w.d.chance(w.rateFor(c, 8*w.s.rates.aws)) {
 		return httpFault{}
 	}
 	kind := pick(w.d, "timed out", "failed", "answer lost")

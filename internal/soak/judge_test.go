@@ -123,13 +123,10 @@ func (w *world) judgeEnd(rel release.Release) {
 // with what they were.
 func (w *world) judgeRestored(rel release.Release, p release.Progress) {
 	dirty := p.State == release.EnvironmentDirty
-	excused := w.undoBroken[rel.ID] > 0
+	excused := w.undoBroken[rel.ID] > 0 || w.metOthers(rel, p.Name)
 	for key, base := range w.baselines {
 		if key.release != rel.ID || w.environmentOf(key.account) != p.Name {
 			continue
-		}
-		if w.changedByOthers(key.target, w.writesBefore(key.target, rel.Created), rel.ID) {
-			excused = true // before the release's own first write, too: nobody knows what it may take back
 		}
 		if w.changedByOthers(key.target, base.writes, rel.ID) {
 			continue
@@ -148,6 +145,18 @@ func (w *world) judgeRestored(rel release.Release, p release.Progress) {
 	}
 }
 
+// metOthers tells whether somebody else wrote one of a release's functions in an
+// environment, before the release's own first write or without one as well: it
+// does not know then what it may take back.
+func (w *world) metOthers(rel release.Release, environment string) bool {
+	for t := range w.writes {
+		if t.app() == rel.App && w.environmentOf(t.account) == environment && w.changedByOthers(t, w.writesBefore(t, rel.Created), rel.ID) {
+			return true
+		}
+	}
+	return false
+}
+
 func difference(before, now fingerprint) string {
 	return fmt.Sprintf("was %+v, is %+v", before, now)
 }
@@ -164,6 +173,7 @@ func (w *world) judge() {
 	dirty := w.judgeLeases()
 	w.judgeLive(dirty)
 	w.judgeEvents()
+	w.judgeRecorded()
 	for _, a := range w.s.apps {
 		for _, region := range []string{home, europe} {
 			w.judgeLayers(a, region)
@@ -247,6 +257,41 @@ func (w *world) leftDirty(l ledger.Live) bool {
 	return false
 }
 
+// judgeRecorded compares the layer versions that releases have recorded with
+// those that are there: each is there, and no other, unless something broke
+// between a publication and its record.
+func (w *world) judgeRecorded() {
+	recorded, broke := map[string]bool{}, map[string]bool{}
+	for id, rel := range w.records {
+		results, err := ledger.New(w.table, w.clock).Results(context.Background(), id)
+		if err != nil {
+			w.fail("results of %s: %v", id, err)
+		}
+		broke[rel.App] = broke[rel.App] || w.broken[id] > 0 || rel.State != release.Succeeded
+		for _, result := range results {
+			if result.LayerVersion != "" {
+				recorded[result.LayerVersion] = true
+			}
+		}
+	}
+	there := map[string]bool{}
+	for _, a := range w.s.apps {
+		for _, region := range []string{home, europe} {
+			for _, v := range w.cloud.LayerVersions(toolsAccount, region, a.Name+"-deps") {
+				there[v.ARN] = true
+				if !recorded[v.ARN] && !broke[a.Name] {
+					w.fail("layer %s was published, but no release has recorded it", v.ARN)
+				}
+			}
+		}
+	}
+	for arn := range recorded {
+		if !there[arn] {
+			w.fail("layer %s is recorded, but is not there", arn)
+		}
+	}
+}
+
 // judgeLayers looks for content that was published twice, and at the grants.
 func (w *world) judgeLayers(a appSpec, region string) {
 	contents := map[string]string{}
@@ -315,6 +360,9 @@ func (w *world) judgeEvents() {
 			w.fail("event %s got no answer", e.what)
 			continue
 		}
+		if led := ledTo(e); len(led) > 1 {
+			w.fail("event %s led to the releases %v, want one", e.what, led)
+		}
 		for _, answer := range e.answers {
 			w.judgeAnswer(e, answer)
 		}
@@ -327,6 +375,16 @@ func (w *world) judgeEvents() {
 		}
 		first[key] = id
 	}
+}
+
+// ledTo are the releases that the answers to an event name.
+func ledTo(e *event) []string {
+	var ids []string
+	for _, answer := range e.answers {
+		ids = append(ids, answer.Releases...)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 func (w *world) judgeAnswer(e *event, answer release.Answer) {

@@ -20,16 +20,19 @@ const (
 	sweepEvery = 5 * time.Minute
 )
 
-// taskNames are the tasks of the state machine.
-var taskNames = []string{
-	"Admit", "Manifest", "Stage", "Snapshot", "Plan", "Publish", "Share", "Access", "Update", "Shift",
-	"RollBack", "Approval", "Lease", "Tally", "Conclude", "Report", "Prune",
+// tasks are those of the state machine; a Lambda is one of them.
+var tasks = map[string]func(*app.Parts) app.Task{
+	"Admit": (*app.Parts).Admit, "Manifest": (*app.Parts).ReadManifest, "Stage": (*app.Parts).Stage, "Snapshot": (*app.Parts).Snapshot,
+	"Plan": (*app.Parts).Plan, "Publish": (*app.Parts).Publish, "Share": (*app.Parts).Share, "Access": (*app.Parts).Access,
+	"Update": (*app.Parts).Update, "Shift": (*app.Parts).Shift, "RollBack": (*app.Parts).RollBack, "Approval": (*app.Parts).Approval,
+	"Lease": (*app.Parts).Lease, "Tally": (*app.Parts).Tally, "Conclude": (*app.Parts).Conclude, "Report": (*app.Parts).Report,
+	"Prune": (*app.Parts).Prune,
 }
 
 // loadMachine reads the definition that is shipped.
 func loadMachine() (*asl.Machine, error) {
 	names := map[string]string{}
-	for _, name := range taskNames {
+	for name := range tasks {
 		names[name+"Function"] = name
 	}
 	return asl.Load(statemachine.Definition, names)
@@ -47,6 +50,9 @@ func (w *world) startEngine() error {
 		OnEnd: func(e asl.Execution) {
 			w.log.add("execution", "%s ends: %s %s", e.Name, e.Status, e.Error)
 			w.executions++
+			if e.Status == asl.StatusTimedOut {
+				w.fail("execution %s did not end within its deadline", e.Name)
+			}
 			w.clock.Go(func() { w.statusChanged(e.Name) })
 		},
 	})
@@ -191,7 +197,7 @@ func (c *caller) run(function string, payload json.RawMessage) (json.RawMessage,
 	if err != nil {
 		return nil, err
 	}
-	out, err := parts.Tasks()[function].Run(c.ctx, payload)
+	out, err := tasks[function](parts).Run(c.ctx, payload)
 	if err != nil {
 		c.w.log.add(c.String(), "%s of %s fails: %v", function, c.in.Release, err)
 	}
@@ -241,7 +247,7 @@ func (c *caller) engineCall(ctx context.Context, what string, perform func() err
 		return release.Errorf(release.Transient, "engine: %w", errDead)
 	}
 	before, lost := last && w.d.chance(0.5), last
-	if !w.s.serve && w.d.chance(w.rate(w.s.rates.engine)) {
+	if !w.s.serve && w.d.chance(w.rate(8*w.s.rates.engine)) { // there are few of these calls
 		w.broke(c)
 		before, lost = before || w.d.chance(0.5), true
 		if before {

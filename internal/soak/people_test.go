@@ -45,8 +45,8 @@ func (w *world) accidents() {
 	w.nowAndThen(w.s.rates.meddle, w.meddle)
 	w.nowAndThen(w.s.rates.alarm, w.ring)
 	w.nowAndThen(w.s.rates.slowLambda, w.slowDown)
-	w.nowAndThen(25*time.Minute, w.retry)
-	w.nowAndThen(40*time.Minute, w.reconfigure)
+	w.nowAndThen(w.s.busy*2/3, w.retry)
+	w.nowAndThen(w.s.busy*3/2, w.reconfigure)
 	w.clock.Go(w.sweeps)
 	w.clock.Go(w.approves)
 	w.clock.Go(w.repairs)
@@ -170,20 +170,36 @@ func (w *world) retry() {
 func (w *world) reconfigure() {
 	registry := w.s.registry()
 	registry.Environments = slices.Clone(registry.Environments)
-	i := w.d.IntN(len(registry.Environments))
-	registry.Environments[i].Bake = release.Duration(w.d.between(0, 5*time.Minute).Truncate(time.Second))
+	env, a := &registry.Environments[w.d.IntN(len(registry.Environments))], &registry.Apps[w.d.IntN(len(registry.Apps))]
+	kind := pick(w.d, "registry: bake time", "registry: approval", "registry: concurrency", "registry: sharing", newTags)
+	switch kind {
+	case "registry: bake time":
+		env.Bake = release.Duration(w.d.between(0, 5*time.Minute).Truncate(time.Second))
+	case "registry: approval":
+		env.Approval = map[bool]string{true: "", false: release.ApprovalRequired}[env.NeedsApproval()]
+	case "registry: concurrency":
+		a.Concurrency = map[bool]string{true: "", false: release.ConcurrencySupersede}[a.Concurrency == release.ConcurrencySupersede]
+	case "registry: sharing":
+		a.Sharing = release.Sharing{}
+	case newTags:
+		a.Tags = "release-{version}"
+	}
+	w.draw(kind)
 	if err := w.putYAML(context.Background(), app.RegistryKey, registry); err != nil {
 		w.fail("registry: %v", err)
 	}
-	w.log.add("platform", "changes the bake time of %s", registry.Environments[i].Name)
+	w.log.add("platform", "changes the %s of %s and %s", kind, env.Name, a.Name)
 }
+
+// newTags is a registry under which an app's tags are not its own any more.
+const newTags = "registry: tags"
 
 // approves answers those who wait for an approval: sooner or later, and in the
 // calm always.
 func (w *world) approves() {
 	for !w.over {
 		_ = w.clock.Sleep(context.Background(), w.d.between(time.Minute, 15*time.Minute)) // cannot fail
-		for _, id := range w.active() {
+		for _, id := range w.active() {                                                   // none when it is over
 			if w.records[id].State != release.WaitingApproval || !w.calm && w.d.chance(0.3) {
 				continue
 			}
@@ -202,7 +218,7 @@ func (w *world) approves() {
 func (w *world) repairs() {
 	for !w.over {
 		_ = w.clock.Sleep(context.Background(), w.d.between(5*time.Minute, 30*time.Minute)) // cannot fail
-		if !w.s.clears {
+		if !w.s.clears || w.over {
 			continue
 		}
 		for _, a := range w.s.apps {

@@ -154,7 +154,7 @@ func newRates(d dice, of size, serve bool) rates {
 		return time.Duration(float64(mean) * of.busy.Hours() / 2)
 	}
 	r := rates{
-		aws: some(), github: some(), table: some() / 2, engine: some(), kill: 2 * some(), twice: 2 * some(), settle: some(), strike: some() / 2,
+		aws: some(), github: 4 * some(), table: some() / 2, engine: some(), kill: 2 * some(), twice: 2 * some(), settle: some(), strike: some() / 2,
 		stop: often(20 * time.Minute), meddle: often(20 * time.Minute), alarm: often(30 * time.Minute),
 		slowLambda: often(time.Hour), lostEvents: pick(d, 0.0, 0.2, 1),
 	}

@@ -19,8 +19,8 @@ type size struct {
 
 var (
 	small = size{
-		name: "small", busy: 30 * time.Minute, apps: []int{1, 1, 1, 1, 1, 1, 2}, releases: []int{1, 1, 1, 1, 2},
-		prodAlone: 0.65, twoRegions: 0.15, levels: []float64{0, 0.004, 0.008, 0.015, 0.03, 0.06},
+		name: "small", busy: 25 * time.Minute, apps: []int{1, 1, 1, 1, 1, 1, 2}, releases: []int{1, 1, 1, 1, 1, 1, 2, 3},
+		prodAlone: 0.75, twoRegions: 0.12, levels: []float64{0, 0.004, 0.008, 0.015, 0.03, 0.06},
 	}
 	medium = size{
 		name: "medium", busy: time.Hour, apps: []int{1, 1, 2}, releases: []int{1, 2, 2, 3},

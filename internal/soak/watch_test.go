@@ -24,11 +24,12 @@ type watch struct {
 	records    map[string]release.Release
 	baselines  map[touched]baseline
 	writes     map[target][]write
-	versions   map[string]int    // by app, how many there are
-	intents    map[string]intent // by app and version
-	broken     map[string]int    // faults by release
-	undoBroken map[string]int    // of them, in what rolls back
-	doubled    map[string]bool   // releases of which a publication was delivered twice
+	turns      map[string][]string // by app and environment, the releases that wrote there
+	versions   map[string]int      // by app, how many there are
+	intents    map[string]intent   // by app and version
+	broken     map[string]int      // faults by release
+	undoBroken map[string]int      // of them, in what rolls back
+	doubled    map[string]bool     // releases of which a publication was delivered twice
 	events     []*event
 	sending    int // events that have no answer yet
 	ends       map[release.State]int
@@ -40,7 +41,7 @@ type watch struct {
 
 func newWatch() watch {
 	return watch{
-		records: map[string]release.Release{}, baselines: map[touched]baseline{}, writes: map[target][]write{},
+		records: map[string]release.Release{}, baselines: map[touched]baseline{}, writes: map[target][]write{}, turns: map[string][]string{},
 		versions: map[string]int{}, intents: map[string]intent{}, broken: map[string]int{}, undoBroken: map[string]int{}, doubled: map[string]bool{}, ends: map[release.State]int{},
 		seen: map[string]int{}, foreign: map[object]int{},
 	}
@@ -138,9 +139,6 @@ func (w *world) watchBegin(c *caller, call sim.Call) {
 	}
 	rel := w.records[c.in.Release]
 	w.log.add(c.String(), "%s %s for %s", call.Action, call.Resource, rel.ID)
-	if w.over {
-		w.fail("%s calls %s %s after everything has ended", c, call.Action, call.Resource)
-	}
 	if rel.State.Ended() || rel.ID == "" {
 		w.fail("%s calls %s %s for release %q, which is %s", c, call.Action, call.Resource, rel.ID, rel.State)
 	}
@@ -201,11 +199,24 @@ func (w *world) watchPerform(c *caller, call sim.Call) {
 	if holder := w.lease(name).Holder.Release; holder != c.in.Release {
 		w.log.add(c.String(), "LATE: %s reaches %s when its lease is held by %q", call.Action, call.Resource, holder)
 	}
+	w.watchTurns(c, name)
 	key := touched{c.in.Release, t}
 	if _, known := w.baselines[key]; !known {
 		w.baselines[key] = baseline{w.look(t), len(w.writes[t])}
 	}
 	w.writes[t] = append(w.writes[t], write{c.in.Release, w.clock.Now()})
+}
+
+// watchTurns checks that one release after the other changes an app in an
+// environment: whoever wrote there before another did has had its turn.
+func (w *world) watchTurns(c *caller, environment string) {
+	turns := w.turns[environment]
+	switch i := slices.Index(turns, c.in.Release); {
+	case i < 0:
+		w.turns[environment] = append(turns, c.in.Release)
+	case i < len(turns)-1:
+		w.fail("%s changes %s for release %s after %s had begun to", c, environment, c.in.Release, turns[len(turns)-1])
+	}
 }
 
 // changedByOthers tells whether somebody else than a release wrote a function

@@ -21,7 +21,6 @@ import (
 	"github.com/tagboat/tagboat/internal/asl"
 	"github.com/tagboat/tagboat/internal/awsapi"
 	"github.com/tagboat/tagboat/internal/clock"
-	"github.com/tagboat/tagboat/internal/config"
 	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
 	"github.com/tagboat/tagboat/internal/sim"
@@ -39,7 +38,7 @@ type world struct {
 	table *ledger.MemoryTable
 	store *watchedStore
 
-	parsed     config.Cache
+	parsed     app.Parsed
 	machine    *asl.Machine
 	engine     *asl.Engine
 	generation int
@@ -72,6 +71,9 @@ func newWorld(s scenario, machine *asl.Machine) *world {
 		settleFailures: map[string]int{}, drawn: map[string]int{}, log: &transcript{began: began, now: c.Now}, watch: newWatch(),
 	}
 	w.again = w.byDice
+	if s.skew > 0 {
+		w.draw("clocks that are off")
+	}
 	w.store = &watchedStore{MemoryStore: asl.NewMemoryStore(), w: w}
 	w.cloud.RecordCalls(0)
 	w.process, w.kill = context.WithCancel(context.Background())

@@ -180,3 +180,18 @@ func TestTheRecoverEventsAreOnesThatItsRulesSend(t *testing.T) {
 		}
 	}
 }
+
+func TestTheMissedEventIsThatOfItsSchedule(t *testing.T) {
+	var look struct {
+		DetailType string `json:"detail-type"`
+		Resources  []string
+	}
+	if err := json.Unmarshal(event(t, "missed/event.json"), &look); err != nil {
+		t.Fatal(err)
+	}
+	_, properties := functionOf(t, load(t, mainTemplate), "missed")
+	if look.DetailType != "Scheduled Event" || at(properties, "Events", "Look", "Type") != "Schedule" ||
+		len(look.Resources) != 1 || !strings.Contains(look.Resources[0], "MissedFunctionLook") {
+		t.Errorf("event.json is %q of %q, want that of the schedule", look.DetailType, look.Resources)
+	}
+}

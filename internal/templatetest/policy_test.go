@@ -110,6 +110,16 @@ func TestPolicyTargetPrintsWhatTheTargetTemplateGrants(t *testing.T) {
 	}
 }
 
+func TestTheStackTellsTheRolesThatTargetsTrust(t *testing.T) {
+	var got []string
+	for _, arn := range list(list(at(load(t, mainTemplate), "Outputs", "TaskRoleArns", "Value", "Fn::Join"))[1]) {
+		got = append(got, strings.ToLower(strings.TrimSuffix(at(arn, "Fn::GetAtt").(string), "Role.Arn")))
+	}
+	if want := policy.TrustedTasks(); !slices.Equal(got, want) {
+		t.Errorf("the output has %q, trusted are %q", got, want)
+	}
+}
+
 // gitHubRole is the upload role of orders, resolved: the provider is made, or another stack's.
 func gitHubRole(t *testing.T) object {
 	t.Helper()

@@ -23,6 +23,8 @@ var wildcards = map[string]string{
 	"logs:DescribeResourcePolicies":   "resource policies of logs are the account's",
 	"logs:DescribeLogGroups":          "Step Functions lists the log groups of the account",
 	"lambda:ListLayerVersions":        "a list has no resource",
+	"lambda:ListFunctions":            "a list has no resource",
+	"lambda:ListEventSourceMappings":  "a list has no resource",
 	"cloudwatch:DescribeAlarms":       "composite alarms are shown only to who may describe all",
 	"cloudwatch:DescribeAlarmHistory": "composite alarms are shown only to who may describe all",
 }
@@ -143,18 +145,35 @@ func TestRolesAllowWhatTheMainsWire(t *testing.T) {
 			return slices.ContainsFunc(names, func(name string) bool { return strings.Contains(main, "app."+name) })
 		}
 		for action, want := range map[string]bool{
-			"sts:AssumeRole":                wires("NeedTargets") && !slices.Contains(tools, folder),
-			"states:StartExecution":         wires("NeedExecutions", "RunWebhook", "RunArtifact", "RunRecover"),
+			"sts:AssumeRole":                wires("NeedTargets", "RunDoctor") && !slices.Contains(tools, folder),
+			"states:StartExecution":         wires("NeedExecutions", "RunWebhook", "RunArtifact", "RunRecover", "RunMissed"),
 			"states:DescribeExecution":      wires("RunRecover"),
 			"states:SendTaskSuccess":        wires("NeedTokens", "RunRecover"),
-			"secretsmanager:GetSecretValue": wires("NeedGitHub", "RunWebhook"),
-			"dynamodb:GetItem":              true,
-			"dynamodb:PutItem":              true,
+			"secretsmanager:GetSecretValue": wires("NeedGitHub", "RunWebhook", "RunMissed"),
+			"dynamodb:GetItem":              !wires("RunDoctor"),
+			"dynamodb:PutItem":              !wires("RunDoctor"), // it looks, and changes nothing
 		} {
 			if got := has(pairs, action); got != want {
 				t.Errorf("%s may %s: %t, its main says %t", folder, action, got, want)
 			}
 		}
+	}
+}
+
+// Deletion is the right of one task alone.
+func TestOnlyPruneDeletesVersions(t *testing.T) {
+	var got []string
+	for id, role := range allRoles(t) {
+		pairs := allowed(t, role)
+		for _, action := range []string{"lambda:DeleteFunction", "lambda:DeleteLayerVersion", "s3:DeleteObject", "s3:DeleteObjectVersion"} {
+			if has(pairs, action) {
+				got = append(got, id+" "+action)
+			}
+		}
+	}
+	slices.Sort(got)
+	if want := []string{"PruneRole lambda:DeleteLayerVersion", "TargetRole lambda:DeleteFunction"}; !slices.Equal(got, want) {
+		t.Errorf("deletions are allowed to %q, want %q", got, want)
 	}
 }
 

@@ -119,7 +119,7 @@ func TestWhatFailsRaisesAnAlarm(t *testing.T) {
 	}
 	want := []string{
 		"ExecutionsFailed ReleaseStateMachine", "ExecutionsTimedOut ReleaseStateMachine", "ExecutionsAborted ReleaseStateMachine",
-		"ExecutionThrottled ReleaseStateMachine", "Errors WebhookFunction", "5xx WebhookApi", "Errors ArtifactFunction", "Errors RecoverFunction",
+		"ExecutionThrottled ReleaseStateMachine", "Errors WebhookFunction", "5xx WebhookApi", "Errors ArtifactFunction", "Errors RecoverFunction", "Errors MissedFunction",
 	}
 	for id := range ofType(template, "AWS::SQS::Queue") {
 		want = append(want, "ApproximateNumberOfMessagesVisible "+id+".QueueName")

@@ -35,13 +35,15 @@ func statementOf(t *testing.T, role object, sid string) object {
 // A session policy can only narrow what the role allows, so the role has to
 // allow the union of the phases, and nothing else.
 func TestTheTargetRoleAllowsTheUnionOfThePhases(t *testing.T) {
-	union := map[string]map[string]bool{"Functions": {}, "Layers": {}, "Staged": {}, "Alarms": {}}
+	union := map[string]map[string]bool{"Functions": {}, "Versions": {}, "Layers": {}, "Staged": {}, "Any": {}}
 	for _, phase := range []release.Phase{
 		release.PhaseStage, release.PhaseSnapshot, release.PhasePublish, release.PhaseShare, release.PhaseAccess,
-		release.PhaseUpdate, release.PhaseShift, release.PhaseBake, release.PhaseRollBack,
+		release.PhaseUpdate, release.PhaseShift, release.PhaseBake, release.PhaseRollBack, release.PhasePrune,
 	} {
 		p := awsapi.PhasePermissions(phase)
-		for sid, actions := range map[string][]string{"Functions": p.Functions, "Layers": p.Layers, "Staged": p.Staged, "Alarms": p.Any} {
+		for sid, actions := range map[string][]string{
+			"Functions": p.Functions, "Versions": p.Versions, "Layers": p.Layers, "Staged": p.Staged, "Any": p.Any,
+		} {
 			for _, action := range actions {
 				union[sid][action] = true
 			}
@@ -71,6 +73,20 @@ func TestTheTargetRoleNamesFunctionsWithTheirVersionsAndAliases(t *testing.T) {
 	}
 	if got := at(s, "Condition", "StringEquals", "aws:ResourceAccount"); got != "111111111111" {
 		t.Errorf("functions are of account %v, want the target's own", got)
+	}
+}
+
+// Whoever may delete a function's version must not be able to delete the function.
+func TestTheTargetRoleDeletesVersionsAndNoFunction(t *testing.T) {
+	versions := texts(statementOf(t, targetRole(t, "orders-*", "billing"), "Versions")["Resource"])
+	for _, name := range []string{"orders-api", "billing"} {
+		arn := "arn:aws:lambda:us-east-1:111111111111:function:" + name
+		if matches(t, versions, arn) {
+			t.Errorf("%s may be deleted: %q", arn, versions)
+		}
+		if !matches(t, versions, arn+":7") {
+			t.Errorf("%s:7 may not be deleted: %q", arn, versions)
+		}
 	}
 }
 

@@ -50,6 +50,7 @@ func FuzzDelivery(f *testing.F) {
 		f.Add("push", "", []byte(body))
 		f.Add("release", "", []byte(body))
 	}
+	f.Add(long, "", []byte("{}"))
 	f.Add("push", "", []byte("null"))
 	f.Add("push", "sha256=00", []byte(tagged("v1.2.3", w.commit)))
 	f.Add("push", "", []byte(`{"ref":"refs/tags/v1","before":"1","after":"0","repository":{"id":2,"full_name":"a"},"sender":{"login":7}}`))
@@ -77,6 +78,10 @@ func FuzzDelivery(f *testing.F) {
 		for _, r := range accepted {
 			checkAccepted(t, w.registry, r)
 		}
+		odd := webhook.Delivery{Method: event, Header: http.Header{"Content-Type": {event}}, Body: body}
+		releasetest.CheckAnswer(t, w.handler.Handle(t.Context(), odd), secret)
+		odd.Method = http.MethodPost
+		releasetest.CheckAnswer(t, w.handler.Handle(t.Context(), odd), secret)
 		other := append(bytes.Clone(body), ' ')
 		if answer, accepted := send(other); answer.Code != release.CodeSignature || len(accepted) > 0 {
 			t.Errorf("got %+v for a body with another's signature", answer)

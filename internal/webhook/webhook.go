@@ -72,7 +72,7 @@ func (h *Handler) Handle(ctx context.Context, d Delivery) release.Answer {
 
 func checkEnvelope(d Delivery) (release.Answer, bool) {
 	if d.Method != http.MethodPost {
-		return release.RejectedAnswer(release.CodeMethod, fmt.Sprintf("Method %s: want POST.", d.Method)), false
+		return release.RejectedAnswer(release.CodeMethod, fmt.Sprintf("Method %.40q: want POST.", d.Method)), false
 	}
 	if len(d.Body) > MaxBody {
 		return release.RejectedAnswer(release.CodeTooLarge,
@@ -81,7 +81,7 @@ func checkEnvelope(d Delivery) (release.Answer, bool) {
 	mediaType, _, err := mime.ParseMediaType(d.Header.Get("Content-Type"))
 	if err != nil || mediaType != "application/json" {
 		return release.RejectedAnswer(release.CodeContentType,
-			fmt.Sprintf("Content-Type %q: want application/json; choose it in the webhook's settings.", d.Header.Get("Content-Type"))), false
+			fmt.Sprintf("Content-Type %.80q: want application/json; choose it in the webhook's settings.", d.Header.Get("Content-Type"))), false
 	}
 	return release.Answer{}, true
 }

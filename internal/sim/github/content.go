@@ -14,6 +14,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // inlineLimit is the size above which GitHub serves a file only as raw bytes.
@@ -180,12 +181,17 @@ func (r *Repository) writeArchive(w http.ResponseWriter, sha string) error {
 	return err
 }
 
+// zippers are used again, since each is most of a megabyte.
+var zippers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+
 // makeArchive makes what git archive makes: a pax global header with the
 // commit, then the tree with modes by an umask of 002.
 func (r *Repository) makeArchive(sha string) ([]byte, error) {
 	c := r.objects[sha].commit
 	var buffer bytes.Buffer
-	zipped := gzip.NewWriter(&buffer)
+	zipped := zippers.Get().(*gzip.Writer)
+	defer zippers.Put(zipped)
+	zipped.Reset(&buffer)
 	archive := tar.NewWriter(zipped)
 	headers := []*tar.Header{
 		{Typeflag: tar.TypeXGlobalHeader, Name: "pax_global_header", PAXRecords: map[string]string{"comment": sha}},

@@ -21,6 +21,7 @@ type Repository struct {
 	releases    []*published
 	deployments []*Deployment
 	statuses    []CommitStatus
+	checkRuns   []*CheckRun
 	created     time.Time
 }
 

@@ -40,6 +40,9 @@ func (s *Server) routes() *http.ServeMux {
 		"GET /deployments/{deployment}":       (*Repository).getDeployment,
 		"POST /deployments/{number}/statuses": (*Repository).createDeploymentStatus,
 		"POST /statuses/{sha}":                (*Repository).createStatus,
+		"GET /commits/{sha}/check-runs":       (*Repository).listCheckRuns,
+		"POST /check-runs":                    (*Repository).createCheckRun,
+		"PATCH /check-runs/{run}":             (*Repository).updateCheckRun,
 	} {
 		method, path, _ := strings.Cut(pattern, " ")
 		mux.HandleFunc(method+" /repositories/{id}"+path, s.repository(h))

@@ -1,0 +1,226 @@
+package app_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tagboat/tagboat/internal/demo"
+	"github.com/tagboat/tagboat/internal/ledger"
+	"github.com/tagboat/tagboat/internal/release"
+	"github.com/tagboat/tagboat/internal/sim"
+)
+
+// deliveries keep the first task of each kind and release, to deliver it again.
+type deliveries struct {
+	w     *world
+	first map[string]task
+}
+
+func newDeliveries(w *world) *deliveries {
+	d := &deliveries{w: w, first: map[string]task{}}
+	w.onTask = func(k task) fault {
+		if _, known := d.first[k.in.Release+" "+k.String()]; !known {
+			d.first[k.in.Release+" "+k.String()] = k
+		}
+		return fault{}
+	}
+	return d
+}
+
+// again delivers a task once more, in the clock. What it answers interests nobody.
+func (d *deliveries) again(ctx context.Context, id, name string) {
+	d.w.t.Helper()
+	k, ok := d.first[id+" "+name]
+	if !ok {
+		d.w.t.Fatalf("release %s had no task %q, but %v", id, name, d.first)
+	}
+	payload, err := json.Marshal(k.in)
+	if err != nil {
+		d.w.t.Fatal(err)
+	}
+	_, _ = d.w.Local.Tasks()[k.function].Run(ctx, payload)
+}
+
+// asked waits for the n-th question about prod.
+func (w *world) asked(ctx context.Context, id string, n int) {
+	w.t.Helper()
+	var last release.Approval
+	w.untilTrue(ctx, id, fmt.Sprintf("asking for the %d. time", n), func(rel release.Release) bool {
+		prod, ok := rel.Environment("prod")
+		if ok && rel.State == release.WaitingApproval && prod.Approval.Token != last.Token {
+			last = *prod.Approval
+			n--
+		}
+		return n == 0
+	})
+}
+
+// TestATaskThatIsDeliveredLateChangesNothing delivers tasks of a release once more
+// while it waits for an answer.
+func TestATaskThatIsDeliveredLateChangesNothing(t *testing.T) {
+	for name, late := range map[string]string{
+		"the admission does not take back the question": "Admit",
+		"the plan does not open what is done":           "Plan dev",
+		"nor does its close":                            "Lease close dev",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{registry: quickly(t, approving(t))})
+			d := newDeliveries(w)
+			var id string
+			w.in(func(ctx context.Context) {
+				id = w.pushed(ctx, "v1.1.0", quick(t, demo.Handler))
+				w.asked(ctx, id, 1)
+				d.again(ctx, id, late)
+				rel, err := w.Local.Core().Ledger.Release(ctx, id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if dev, _ := rel.Environment("dev"); rel.State != release.WaitingApproval || dev.State != release.EnvironmentDone {
+					t.Errorf("the release is %s, %s in dev; want it to wait as before", rel.State, dev.State)
+				}
+				w.approve(ctx, id, "alice", true)
+			})
+			w.settle()
+			wantState(t, w.record(id), release.Succeeded)
+			w.sound()
+		})
+	}
+}
+
+// TestAPlanOfTwoDeliveriesStandsOnce lets a plan for dev begin twice; the second is
+// stored when dev is done by the first.
+func TestAPlanOfTwoDeliveriesStandsOnce(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: quickly(t, approving(t))})
+	w.onTask = func(k task) fault { return fault{again: k.String() == "Plan dev"} }
+	plans := 0
+	w.Cloud.OnCall(func(c sim.Call) sim.Fault {
+		if c.Action != "PutObject" || !strings.HasSuffix(c.Resource, "/plan-dev.json") {
+			return sim.Fault{}
+		}
+		plans++
+		return sim.Fault{Delay: time.Duration(plans-1) * 100 * time.Second}
+	})
+	var id string
+	w.in(func(ctx context.Context) {
+		id = w.pushed(ctx, "v1.1.0", quick(t, demo.Handler))
+		w.asked(ctx, id, 1)
+		_ = w.Clock.Sleep(ctx, 2*time.Minute)
+		rel, err := w.Local.Core().Ledger.Release(ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if dev, _ := rel.Environment("dev"); plans != 2 || dev.State != release.EnvironmentDone || rel.State != release.WaitingApproval {
+			t.Errorf("after %d plans the release is %s, %s in dev; want 2, and that it waits as before", plans, rel.State, dev.State)
+		}
+		w.approve(ctx, id, "alice", true)
+	})
+	w.settle()
+	wantState(t, w.record(id), release.Succeeded)
+	w.sound()
+}
+
+// TestALeaseThatWasGivenBackIsNotTakenByALateTask delivers the acquisition again
+// while the changed plan is looked at by a person.
+func TestALeaseThatWasGivenBackIsNotTakenByALateTask(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: quickly(t, approving(t))})
+	d := newDeliveries(w)
+	var id string
+	w.in(func(ctx context.Context) {
+		id = w.pushed(ctx, "v1.1.0", quick(t, demo.Handler))
+		w.asked(ctx, id, 1)
+		course{}.changePlan(w, ctx, true)
+		w.approve(ctx, id, "alice", true)
+		w.untilTrue(ctx, id, "waiting again", func(rel release.Release) bool {
+			prod, _ := rel.Environment("prod")
+			return rel.State == release.WaitingApproval && prod.Approval.Answered.IsZero()
+		})
+		d.again(ctx, id, "Lease acquire prod")
+		leases, err := w.Local.Core().Ledger.Leases(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range leases {
+			if l.Name == "env/orders/prod" && l.Holder != (ledger.Holder{}) {
+				t.Errorf("the lease of prod is held by %+v, want it free while a person decides", l.Holder)
+			}
+		}
+		w.approve(ctx, id, "alice", true)
+	})
+	w.settle()
+	wantState(t, w.record(id), release.Succeeded)
+	w.sound()
+}
+
+// TestALateCloseDoesNotRecordWhatWasReplaced lets another release take its turn
+// in dev before the first one's is closed again.
+func TestALateCloseDoesNotRecordWhatWasReplaced(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: quickly(t, approving(t))})
+	d := newDeliveries(w)
+	var older, newer string
+	w.in(func(ctx context.Context) {
+		older = w.pushed(ctx, "v1.1.0", quick(t, demo.Handler))
+		w.asked(ctx, older, 1)
+		newer = w.pushed(ctx, "v1.2.0", quick(t, demo.Handler+"\n# newer\n"))
+		w.asked(ctx, newer, 1)
+		d.again(ctx, older, "Lease close dev")
+		live, err := w.Local.Core().Ledger.Live(ctx, "orders", "dev")
+		if err != nil || len(live) == 0 {
+			t.Fatalf("live in dev: %v, %v", live, err)
+		}
+		for _, l := range live {
+			if l.Release != newer {
+				t.Errorf("%s in dev is recorded as of %s, want %s", l.Name, l.Release, newer)
+			}
+		}
+		w.approve(ctx, newer, "alice", true)
+		w.approve(ctx, older, "alice", false)
+	})
+	w.settle()
+	wantState(t, w.record(newer), release.Succeeded)
+	wantState(t, w.record(older), release.Rejected)
+	w.sound()
+}
+
+// TestALateReportIsNotSent delivers the reports of a release again after its end.
+func TestALateReportIsNotSent(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+	d := newDeliveries(w)
+	rel := w.released("v1.1.0", quick(t, demo.Broken))
+	wantState(t, rel, release.FailedClean)
+	before := fmt.Sprintf("%+v", w.GitHub.Deployments(w.Repo))
+	w.in(func(ctx context.Context) {
+		for _, name := range []string{"Report start dev", "Report success dev", "Report start prod"} {
+			d.again(ctx, rel.ID, name)
+		}
+	})
+	if after := fmt.Sprintf("%+v", w.GitHub.Deployments(w.Repo)); after != before {
+		t.Errorf("GitHub was told something after the end: %s, before %s", after, before)
+	}
+}
+
+// TestAnEnvironmentIsNotDoneBeforeWhatIsLiveIsKnown lets everything fail that is
+// read to close dev.
+func TestAnEnvironmentIsNotDoneBeforeWhatIsLiveIsKnown(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+	closing := false
+	w.onTask = func(k task) fault {
+		closing = k.in.Do == "close"
+		return fault{}
+	}
+	w.Cloud.OnCall(func(c sim.Call) sim.Fault {
+		if closing && c.Action == "GetObject" {
+			return sim.Fault{Before: sim.ServerError(c.Service)}
+		}
+		return sim.Fault{}
+	})
+	before := w.targets()
+	rel := w.released("v1.1.0", quick(t, demo.Handler))
+	wantState(t, rel, release.FailedClean)
+	w.unchanged(before)
+	w.sound()
+}

@@ -1,0 +1,58 @@
+package cli
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tagboat/tagboat/internal/app"
+	"github.com/tagboat/tagboat/internal/release"
+	"github.com/tagboat/tagboat/internal/report"
+)
+
+func TestHaltTellsWhatHappensNext(t *testing.T) {
+	tests := []struct {
+		name   string
+		halted report.View
+		want   string
+	}{
+		{"in an environment", view(release.Running, release.EnvironmentOpen), "r-1: halted by bob; dev goes back to what was there.\n"},
+		{"waiting", view(release.Waiting, release.EnvironmentPending), "r-1: halted by bob; it has nothing under way to roll back.\n"},
+		{"for the second time", view(release.FailedClean, release.EnvironmentRolledBack), "r-1: halted by bob; it has ended: failed_clean.\n"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var order app.Halting
+			mux := http.NewServeMux()
+			mux.HandleFunc("POST /releases/r-1/halt", func(w http.ResponseWriter, r *http.Request) {
+				if err := json.NewDecoder(r.Body).Decode(&order); err != nil {
+					t.Error(err)
+				}
+				test.halted.Halted = &release.Halt{By: "bob", Reason: "first", At: time.Now()}
+				_ = json.NewEncoder(w).Encode(test.halted)
+			})
+			code, stdout, stderr := tagboat(t, mux, "halt", "r-1", "--reason", "wrong build")
+			if want := test.want + "Look at it with: tagboat show r-1\n"; code != 0 || stdout != want || stderr != "" {
+				t.Errorf("got %d, %q and %q, want 0 and %q", code, stdout, stderr, want)
+			}
+			if order.By != "jane" || order.Reason != "wrong build" {
+				t.Errorf("the order is %+v", order)
+			}
+			code, stdout, _ = tagboat(t, mux, "halt", "r-1", "--reason", "wrong build", "--json")
+			if code != 0 || !strings.Contains(stdout, `"halted": {`) {
+				t.Errorf("as JSON: %d and %q", code, stdout)
+			}
+		})
+	}
+}
+
+func TestShowTellsWhoHaltedARelease(t *testing.T) {
+	halted := view(release.FailedClean, release.EnvironmentRolledBack)
+	halted.Halted = &release.Halt{By: "bob", Reason: "wrong build", At: time.Date(2030, 1, 7, 9, 0, 0, 0, time.UTC)}
+	_, stdout, _ := tagboat(t, scripted(halted), "show", "r-1")
+	if want := "halted   by bob at 2030-01-07 09:00:00Z: wrong build\n"; !strings.Contains(stdout, want) {
+		t.Errorf("%q is not in %q", want, stdout)
+	}
+}

@@ -1,0 +1,72 @@
+package report
+
+import (
+	"time"
+
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// EventSource is the source of Tagboat's events in EventBridge.
+const EventSource = "tagboat"
+
+// Happening is the detail-type of an event.
+type Happening string
+
+// What is told. Events are sent at least once, and not at all if EventBridge
+// takes none: the ledger is the record.
+const (
+	ApprovalAsked       Happening = "Tagboat Approval Asked"
+	EnvironmentStarted  Happening = "Tagboat Environment Started"
+	EnvironmentReleased Happening = "Tagboat Environment Released"
+	ReleaseEnded        Happening = "Tagboat Release Ended"
+)
+
+// Event is the detail of an event. Fields are added, never changed, within a schema.
+type Event struct {
+	Schema  int    `json:"schema"`
+	Release string `json:"release"`
+	App     string `json:"app"`
+	Version string `json:"version"`
+	Attempt int    `json:"attempt"`
+	// State is the release's: one of the ends for [ReleaseEnded].
+	State release.State `json:"state"`
+	// Message says it in a sentence.
+	Message string `json:"message"`
+	// Environment is the one that the event is about; empty for [ReleaseEnded].
+	Environment  string             `json:"environment,omitempty"`
+	Environments []EventEnvironment `json:"environments"`
+	Source       release.Source     `json:"source"`
+	Trigger      string             `json:"trigger"`
+	Actor        string             `json:"actor,omitempty"`
+	Error        string             `json:"error,omitempty"`
+	Remedy       string             `json:"remedy,omitempty"`
+	// Link is the execution's address for people; empty without one.
+	Link    string    `json:"link,omitempty"`
+	Created time.Time `json:"created"`
+	Ended   time.Time `json:"ended,omitzero"`
+}
+
+// EventEnvironment is how far the release is in one environment.
+type EventEnvironment struct {
+	Name  string                   `json:"name"`
+	State release.EnvironmentState `json:"state"`
+}
+
+// NewEvent tells of a release, and of one of its environments if it is named.
+func NewEvent(rel release.Release, happening Happening, environment, link string) Event {
+	e := Event{
+		Schema: 1, Release: rel.ID, App: rel.App, Version: rel.Version, Attempt: rel.Attempt, State: rel.State, Message: Sentence(rel),
+		Environment: environment, Environments: []EventEnvironment{}, Source: rel.Source, Trigger: rel.Request.Trigger, Actor: rel.Request.Actor,
+		Error: rel.Error, Remedy: rel.Remedy, Link: link, Created: rel.Created, Ended: rel.Ended,
+	}
+	for _, progress := range rel.Environments {
+		e.Environments = append(e.Environments, EventEnvironment{progress.Name, progress.State})
+	}
+	switch happening {
+	case EnvironmentReleased:
+		e.Message = Live(rel, environment)
+	case ApprovalAsked:
+		e.Message = rel.App + " " + rel.Version + " asks to be released to " + environment + "."
+	}
+	return e
+}
