@@ -72,6 +72,7 @@ var variablesOf = map[string][]string{
 	"RunMissed":      {"TAGBOAT_TABLE", "TAGBOAT_BUCKET", "TAGBOAT_STATE_MACHINE", "TAGBOAT_UPLOADS_BUCKET", "TAGBOAT_GITHUB_SECRET_ID", "GITHUB_API_URL"},
 	"NeedGitHub":     {"TAGBOAT_GITHUB_SECRET_ID", "GITHUB_API_URL"},
 	"NeedLink":       {"TAGBOAT_STATE_MACHINE"},
+	"NeedAnnouncer":  {"TAGBOAT_EVENT_BUS"},
 	"NeedExecutions": {"TAGBOAT_STATE_MACHINE"},
 	"NeedTokens":     nil,
 	"NeedTargets":    nil,
