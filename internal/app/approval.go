@@ -70,9 +70,9 @@ type Approvals struct {
 	Tokens Tokens
 }
 
-// Answer approves or rejects what a release asks. The sender of a release
-// cannot approve it.
-func (a *Approvals) Answer(ctx context.Context, id, by string, approve bool) (release.Release, error) {
+// Answer approves or rejects what a release asks, for a reason that is kept in
+// its record; it may be empty. The sender of a release cannot approve it.
+func (a *Approvals) Answer(ctx context.Context, id, by, reason string, approve bool) (release.Release, error) {
 	if by == "" {
 		return release.Release{}, release.Errorf(release.Invalid, "approval of release %q: nobody is named as the approver", id).
 			WithRemedy(`Say who approves: {"by": "<name>"}.`)
@@ -89,6 +89,7 @@ func (a *Approvals) Answer(ctx context.Context, id, by string, approve bool) (re
 		}
 		approval := waitingFor(rel).Approval
 		approval.Approved, approval.Rejected, approval.By, approval.Answered = approve, !approve, by, a.Clock.Now()
+		approval.Reason = reason
 		token = approval.Token
 		return nil
 	})
@@ -99,13 +100,21 @@ func (a *Approvals) Answer(ctx context.Context, id, by string, approve bool) (re
 	if approve {
 		err = a.Tokens.Succeed(ctx, token)
 	} else {
-		err = a.Tokens.Fail(ctx, token, errRejected, "rejected by "+by)
+		err = a.Tokens.Fail(ctx, token, errRejected, rejection(by, reason))
 	}
 	if errors.Is(err, ErrTokenGone) {
 		err = release.Errorf(release.Conflict, "release %q does not wait for this answer any more: %w", id, err).
 			WithRemedy("Look at it with: tagboat show %s. If it still waits for an approval, answer again.", id)
 	}
 	return rel, err
+}
+
+// rejection is the error of a release that was rejected.
+func rejection(by, reason string) string {
+	if reason == "" {
+		return "rejected by " + by
+	}
+	return "rejected by " + by + ": " + reason
 }
 
 // mayApprove refuses to approve what would end at once because of a freeze.

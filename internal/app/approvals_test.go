@@ -21,7 +21,7 @@ func approving(t *testing.T) string {
 // approve answers inside of the clock.
 func (w *world) approve(ctx context.Context, id, by string, approve bool) {
 	w.t.Helper()
-	if _, err := w.Local.Approvals().Answer(ctx, id, by, approve); err != nil {
+	if _, err := w.Local.Approvals().Answer(ctx, id, by, "", approve); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -64,7 +64,7 @@ func TestApprovals(t *testing.T) {
 		{"the sender cannot approve, in whatever case", func(w *world, ctx context.Context, id string) {
 			actor := w.until(ctx, id, release.WaitingApproval).Request.Actor
 			for _, by := range []string{actor, "OCTOCAT"} {
-				if _, err := w.Local.Approvals().Answer(ctx, id, by, true); release.KindOf(err) != release.Denied || err == nil {
+				if _, err := w.Local.Approvals().Answer(ctx, id, by, "", true); release.KindOf(err) != release.Denied || err == nil {
 					w.t.Errorf("%s sent and approved the release: %v", by, err)
 				}
 			}
@@ -73,12 +73,12 @@ func TestApprovals(t *testing.T) {
 		{"nobody answers", func(*world, context.Context, string) {}, release.Expired, "nobody approved"},
 		{"an approval is not turned into a rejection", func(w *world, ctx context.Context, id string) {
 			w.approve(ctx, id, "alice", true)
-			if _, err := w.Local.Approvals().Answer(ctx, id, "bob", false); release.KindOf(err) != release.Conflict || err == nil {
+			if _, err := w.Local.Approvals().Answer(ctx, id, "bob", "", false); release.KindOf(err) != release.Conflict || err == nil {
 				w.t.Errorf("the second answer was taken: %v", err)
 			}
 		}, release.Succeeded, ""},
 		{"an answer by nobody is not one", func(w *world, ctx context.Context, id string) {
-			if _, err := w.Local.Approvals().Answer(ctx, id, "", true); release.KindOf(err) != release.Invalid || err == nil {
+			if _, err := w.Local.Approvals().Answer(ctx, id, "", "", true); release.KindOf(err) != release.Invalid || err == nil {
 				w.t.Errorf("nobody approved: %v", err)
 			}
 		}, release.Expired, "nobody approved"},
@@ -105,6 +105,31 @@ func TestApprovals(t *testing.T) {
 				t.Errorf("dev is %s, want done", dev.State)
 			}
 		})
+	}
+}
+
+func TestARejectionTellsItsReason(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: approving(t)})
+	var id string
+	w.in(func(ctx context.Context) {
+		id = w.pushed(ctx, "v1.1.0", demo.Files(demo.Handler, "2.32.3"))
+		w.until(ctx, id, release.WaitingApproval)
+		if _, err := w.Local.Approvals().Answer(ctx, id, "alice", "not before the sale", false); err != nil {
+			t.Fatal(err)
+		}
+	})
+	w.settle()
+	rel := w.record(id)
+	wantState(t, rel, release.Rejected)
+	if want := "rejected by alice: not before the sale"; rel.Error != want {
+		t.Errorf("the release says %q, want %q", rel.Error, want)
+	}
+	if prod, _ := rel.Environment("prod"); prod.Approval.Reason != "not before the sale" || prod.Approval.By != "alice" {
+		t.Errorf("the answer on record is %+v", prod.Approval)
+	}
+	statuses := w.GitHub.CommitStatuses(w.Repo, rel.Source.Commit)
+	if want, got := "orders 1.1.0 was rejected by alice: not before the sale", statuses[len(statuses)-1]; got.Description != want || got.State != "failure" {
+		t.Errorf("GitHub was told %+v, want %q", got, want)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tagboat/tagboat/internal/artifact"
 	"github.com/tagboat/tagboat/internal/awsapi"
+	"github.com/tagboat/tagboat/internal/awserr"
 	"github.com/tagboat/tagboat/internal/clock"
 	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
@@ -52,10 +53,13 @@ func StackParts(ctx context.Context, stack, region string, log *slog.Logger) (*P
 }
 
 func stackOutputs(ctx context.Context, clients *awsapi.Clients, stack string) (map[string]string, error) {
+	region := clients.Config("").Region
+	if region == "" {
+		return nil, release.Errorf(release.Invalid, "stack %q: no AWS region is set to look for it in", stack).WithRemedy("Set --region or AWS_REGION.")
+	}
 	out, err := cloudformation.NewFromConfig(clients.Config("")).DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &stack})
 	if err != nil {
-		return nil, release.Errorf(release.Denied, "stack %q in %s: %w", stack, clients.Config("").Region, err).
-			WithRemedy("Name the stack and the region that Tagboat was deployed to, and use credentials that may describe it.")
+		return nil, undescribed(err, stack, region)
 	}
 	outputs := map[string]string{}
 	for _, found := range out.Stacks {
@@ -70,4 +74,20 @@ func stackOutputs(ctx context.Context, clients *awsapi.Clients, stack string) (m
 		}
 	}
 	return outputs, nil
+}
+
+// ofStacks is what CloudFormation's code for a stack that is not there means (DescribeStacks, Errors).
+var ofStacks = awserr.Meaning{"ValidationError": release.NotFound}
+
+// undescribed tells why a stack could not be described: the way to AWS, the
+// credentials, or the stack.
+func undescribed(err error, stack, region string) error {
+	kind, remedy := ofStacks.KindOf(err), "Name the stack and the region that Tagboat was deployed to, and use credentials that may describe it."
+	switch {
+	case awserr.Unsent(err):
+		kind, remedy = release.Denied, "Give the AWS SDK credentials that may describe the stack: AWS_PROFILE, aws sso login, or whatever else it reads."
+	case kind == release.Transient:
+		remedy = "AWS did not answer as it should: check the network, a proxy, AWS_ENDPOINT_URL and --region, then try again."
+	}
+	return release.Errorf(kind, "stack %q in %s: %w", stack, region, err).WithRemedy("%s", remedy)
 }

@@ -49,7 +49,7 @@ func (c course) run(w *world) release.Release {
 				if prod, ok := rel.Environment("prod"); c.approve && ok && rel.State == release.WaitingApproval && prod.Approval.Asked.After(answered) {
 					c.changePlan(w, ctx, answered.IsZero())
 					answered = prod.Approval.Asked
-					_, _ = w.Local.Approvals().Answer(ctx, id, "alice", true) // asked again if it came too late
+					_, _ = w.Local.Approvals().Answer(ctx, id, "alice", "", true) // asked again if it came too late
 				}
 				if c.stop && w.shifting(demo.Sites()[1], "orders-api") {
 					_ = w.Local.Engine.Stop(ctx, id, "Stopped", "by a test")

@@ -10,6 +10,7 @@ import (
 	"fmt"
 
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/tagboat/tagboat/internal/release"
 )
@@ -84,6 +85,22 @@ func FromSTS(err error) bool {
 		}
 	}
 	return false
+}
+
+// Unsent tells whether a call was never sent because there was nothing to sign
+// it with: no credentials were found, or the service that gives them (STS, SSO,
+// the metadata of an instance) did not.
+func Unsent(err error) bool {
+	var call, behind *smithy.OperationError
+	if !errors.As(err, &call) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	if errors.As(call.Err, &behind) {
+		return true
+	}
+	var refusal smithy.APIError
+	var broken *smithyhttp.RequestSendError
+	return !errors.As(err, &refusal) && !errors.As(err, &broken) && StatusOf(err) == 0
 }
 
 // Refused tells what was attempted where, with the refusal as AWS worded it.

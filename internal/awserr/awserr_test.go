@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/tagboat/tagboat/internal/awserr"
 	"github.com/tagboat/tagboat/internal/release"
@@ -38,6 +39,30 @@ func TestKindOfACode(t *testing.T) {
 	} {
 		if got := test.meaning.KindOf(test.err); got != test.want {
 			t.Errorf("%s: got %s, want %s", test.name, got, test.want)
+		}
+	}
+}
+
+func TestUnsentIsWhatNothingCouldBeSignedWith(t *testing.T) {
+	broken := &smithyhttp.RequestSendError{Err: errors.New("connection refused")}
+	of := func(service string, err error) error {
+		return &smithy.OperationError{ServiceID: service, OperationName: "Op", Err: err}
+	}
+	for _, test := range []struct {
+		name string
+		err  error
+		want bool
+	}{
+		{"no credentials were found", of("Lambda", errors.New("get identity: static credentials are empty")), true},
+		{"the instance's metadata did not answer", of("Lambda", fmt.Errorf("get identity: %w", of("ec2imds", broken))), true},
+		{"the role was not given", of("Lambda", fmt.Errorf("get identity: %w", of("STS", api("AccessDenied", smithy.FaultClient)))), true},
+		{"the service was not reached", of("Lambda", broken), false},
+		{"the service refused", of("Lambda", api("AccessDenied", smithy.FaultClient)), false},
+		{"whoever asked went away", of("Lambda", context.Canceled), false},
+		{"it is no call's error", errors.New("disk full"), false},
+	} {
+		if got := awserr.Unsent(test.err); got != test.want {
+			t.Errorf("%s: got %t, want %t", test.name, got, test.want)
 		}
 	}
 }

@@ -151,13 +151,3 @@ func readable(text string) string {
 		return unicode.ReplacementChar
 	}, text)
 }
-
-// color tells whether stdout is a terminal that wants colours (no-color.org).
-func (c *command) color() bool {
-	file, ok := c.Stdout.(*os.File)
-	if !ok || c.Getenv("NO_COLOR") != "" || c.Getenv("TERM") == "dumb" {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}

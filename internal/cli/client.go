@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/tagboat/tagboat/internal/release"
 	"github.com/tagboat/tagboat/internal/server"
@@ -29,16 +30,32 @@ const (
 )
 
 // remote are the flags of the subcommands that ask a server, or an installed stack.
-type remote struct{ address, stack, region string }
+type remote struct {
+	address, stack, region string
+	flags                  *pflag.FlagSet // nil: nothing was typed
+}
 
 func (c *command) remote(cmd *cobra.Command) *remote {
-	r := &remote{}
+	r := &remote{flags: cmd.Flags()}
 	cmd.Flags().StringVar(&r.address, "server", cmp.Or(c.Getenv("TAGBOAT_SERVER"), defaultServer),
-		"address of the running tagboat serve [$TAGBOAT_SERVER]; it is sent $TAGBOAT_TOKEN if that is set")
+		"address of the running tagboat serve, whatever $TAGBOAT_STACK says [$TAGBOAT_SERVER]; it is sent $TAGBOAT_TOKEN if that is set")
 	cmd.Flags().StringVar(&r.stack, "stack", c.Getenv("TAGBOAT_STACK"),
 		"name of the installed stack, asked with your AWS credentials instead of a server [$TAGBOAT_STACK]")
 	cmd.Flags().StringVar(&r.region, "region", "", "region of the stack; the AWS SDK's own if left out")
 	return r
+}
+
+// stackAsked is the stack that is to be asked, empty for a server. What was typed
+// counts more than what the environment says.
+func (r *remote) stackAsked() (string, error) {
+	if r.flags == nil || !r.flags.Changed("server") {
+		return r.stack, nil
+	}
+	if r.flags.Changed("stack") {
+		return "", release.Errorf(release.Invalid, "want --server or --stack, got both: %q and %q", r.address, r.stack).
+			WithRemedy("Leave out the one that is not to be asked.")
+	}
+	return "", nil
 }
 
 // client asks a server.
@@ -49,11 +66,15 @@ type client struct {
 }
 
 func (c *command) client(r *remote) (*client, error) {
-	if r.stack != "" {
+	name, err := r.stackAsked()
+	if err != nil {
+		return nil, err
+	}
+	if name != "" {
 		log := slog.New(slog.NewTextHandler(c.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 		return &client{
 			base: &url.URL{Scheme: "http", Host: "localhost"},
-			http: &http.Client{Timeout: requestTimeout, Transport: &stack{name: r.stack, region: r.region, log: log}},
+			http: &http.Client{Timeout: requestTimeout, Transport: &stack{name: name, region: r.region, log: log}},
 		}, nil
 	}
 	base, err := url.Parse(strings.TrimSuffix(r.address, "/"))

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/tagboat/tagboat/internal/app"
 	"github.com/tagboat/tagboat/internal/awsapi"
@@ -66,8 +67,29 @@ Exit codes: 0 nothing failed; 1 something failed, or with --strict was not as it
 	flags.BoolVar(&e.asJSON, "json", false, "print JSON")
 	flags.BoolVar(&e.strict, "strict", false, "exit with 1 also for warnings and for what was not checked")
 	flags.DurationVar(&e.timeout, "timeout", doctorTime, "how long the checks may take")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return e.run(cmd.Context()) }
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := e.choose(flags); err != nil {
+			return err
+		}
+		return e.run(cmd.Context())
+	}
 	return cmd
+}
+
+// choose decides between a stack and what serve uses: what was typed counts more
+// than what the environment says.
+func (e *examination) choose(flags *pflag.FlagSet) error {
+	for _, name := range []string{"registry", "bucket", "uploads-bucket", "server"} {
+		switch {
+		case !flags.Changed(name):
+		case flags.Changed("stack"):
+			return release.Errorf(release.Invalid, "want --stack or --%s, got both: --%s is of what tagboat serve uses", name, name).
+				WithRemedy("Leave out the one that is not to be looked at.")
+		default:
+			e.stack = ""
+		}
+	}
+	return nil
 }
 
 func (e *examination) run(ctx context.Context) error {

@@ -122,14 +122,14 @@ func (b *beginning) describe(ctx context.Context, found scaffold.Found) (scaffol
 		app.Code = "."
 	}
 	var err error
-	if app.Name, err = b.ask.value(b.app, "--app", "The app's name", appName(found.Name)); err != nil {
+	if app.Name, err = b.ask.value(ctx, b.app, "--app", "The app's name", appName(found.Name)); err != nil {
 		return app, err
 	}
 	if b.fromAccount != "" {
 		app.Functions, err = b.existing(ctx)
 		return app, err
 	}
-	names, err := b.ask.values(b.functions, "--function", "Its functions, with commas between them", app.Name+"-api")
+	names, err := b.ask.values(ctx, b.functions, "--function", "Its functions, with commas between them", app.Name+"-api")
 	for _, name := range names {
 		app.Functions = append(app.Functions, scaffold.Function{Name: name, Alias: b.alias})
 	}
@@ -146,13 +146,13 @@ func appName(dir string) string {
 // platform finds out what the registry says besides the app.
 func (b *beginning) platform(ctx context.Context, found scaffold.Found, app scaffold.App) (p scaffold.Platform, err error) {
 	p.App = app
-	if p.Account, err = b.ask.value(b.account, "--tools-account", "The account that Tagboat runs in", ""); err != nil {
+	if p.Account, err = b.ask.value(ctx, b.account, "--tools-account", "The account that Tagboat runs in", ""); err != nil {
 		return p, err
 	}
-	if p.Region, err = b.ask.value(b.region, "--region", "The region", "us-east-1"); err != nil {
+	if p.Region, err = b.ask.value(ctx, b.region, "--region", "The region", "us-east-1"); err != nil {
 		return p, err
 	}
-	named, err := b.ask.values(b.environments, "--environment", "Environments and their accounts, as dev=111111111111,prod=222222222222", "")
+	named, err := b.ask.values(ctx, b.environments, "--environment", "Environments and their accounts, as dev=111111111111,prod=222222222222", "")
 	if err != nil {
 		return p, err
 	}
@@ -166,7 +166,7 @@ func (b *beginning) platform(ctx context.Context, found scaffold.Found, app scaf
 	if b.repository == "" && b.ask == nil {
 		b.repository = found.Repository
 	}
-	if p.Repository.Name, err = b.ask.value(b.repository, "--repository", "The repository at GitHub, as owner/name", found.Repository); err != nil {
+	if p.Repository.Name, err = b.ask.value(ctx, b.repository, "--repository", "The repository at GitHub, as owner/name", found.Repository); err != nil {
 		return p, err
 	}
 	p.Repository.ID, err = b.numberOf(ctx, p.Repository.Name)
@@ -189,7 +189,7 @@ func (b *beginning) numberOf(ctx context.Context, name string) (int64, error) {
 		}
 		return client.RepositoryID(ctx, name)
 	}
-	answer, err := b.ask.value("", "--repository-id", "Its number (gh api repos/"+name+" --jq .id)", "")
+	answer, err := b.ask.value(ctx, "", "--repository-id", "Its number (gh api repos/"+name+" --jq .id)", "")
 	if err != nil {
 		return 0, err
 	}

@@ -235,7 +235,7 @@ func (c *command) answer(approve bool) *cobra.Command {
 	a := c.asked(cmd)
 	c.byFlag(cmd, &decision.By)
 	if !approve {
-		cmd.Flags().StringVar(&decision.Reason, "reason", "", "why, for the server's log")
+		cmd.Flags().StringVar(&decision.Reason, "reason", "", "why; kept on record, and told at GitHub")
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if decision.By == "" {

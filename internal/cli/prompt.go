@@ -2,9 +2,9 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/tagboat/tagboat/internal/release"
@@ -16,21 +16,38 @@ type prompter struct {
 	out io.Writer
 }
 
-// prompter asks where there is a terminal on both sides.
+// prompter asks where there is a terminal to answer on.
 func (c *command) prompter() *prompter {
-	file, ok := c.Stdin.(*os.File)
-	if !ok {
+	if !isTerminal(c.Stdin) {
 		return nil
 	}
-	if info, err := file.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return nil
+	return &prompter{in: bufio.NewReader(c.Stdin), out: c.Stderr}
+}
+
+// line reads an answer, or ends as soon as ctx does: the read itself cannot be
+// ended, and is left behind.
+func (p *prompter) line(ctx context.Context) (string, error) {
+	type read struct {
+		text string
+		err  error
 	}
-	return &prompter{in: bufio.NewReader(file), out: c.Stderr}
+	done := make(chan read, 1)
+	go func() {
+		text, err := p.in.ReadString('\n')
+		done <- read{strings.TrimSpace(text), err}
+	}()
+	select {
+	case r := <-done:
+		return r.text, r.err
+	case <-ctx.Done():
+		fmt.Fprintln(p.out)
+		return "", release.Errorf(release.Transient, "interrupted; nothing was written").WithRemedy("Run it again, or give the answers as flags: tagboat init --help")
+	}
 }
 
 // value is what a flag says or else the answer to a question: an empty one takes
 // the suggestion, or is asked again.
-func (p *prompter) value(given, flag, question, suggestion string) (string, error) {
+func (p *prompter) value(ctx context.Context, given, flag, question, suggestion string) (string, error) {
 	if given != "" {
 		return given, nil
 	}
@@ -43,9 +60,10 @@ func (p *prompter) value(given, flag, question, suggestion string) (string, erro
 	}
 	for {
 		fmt.Fprintf(p.out, "%s: ", question)
-		answer, err := p.in.ReadString('\n')
-		answer = strings.TrimSpace(answer)
+		answer, err := p.line(ctx)
 		switch {
+		case ctx.Err() != nil && err != nil:
+			return "", err
 		case answer != "":
 			return answer, nil
 		case err != nil:
@@ -57,8 +75,8 @@ func (p *prompter) value(given, flag, question, suggestion string) (string, erro
 }
 
 // values are those of a flag, or an answer with commas in it.
-func (p *prompter) values(given []string, flag, question, suggestion string) ([]string, error) {
-	answer, err := p.value(strings.Join(given, ","), flag, question, suggestion)
+func (p *prompter) values(ctx context.Context, given []string, flag, question, suggestion string) ([]string, error) {
+	answer, err := p.value(ctx, strings.Join(given, ","), flag, question, suggestion)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
+	"github.com/tagboat/tagboat/internal/awserr"
 	"github.com/tagboat/tagboat/internal/config"
 	"github.com/tagboat/tagboat/internal/ghapi"
 	"github.com/tagboat/tagboat/internal/release"
@@ -132,6 +133,11 @@ func tools(report *Report, registry release.Registry, account string) {
 func (o *Outside) stack(ctx context.Context, report *Report) (outputs, parameters map[string]string, found bool) {
 	l := report.look("stack", o.Stack)
 	out, err := o.Stacks.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &o.Stack})
+	if err != nil && !awserr.Unsent(err) && (awserr.Meaning{}).KindOf(err) == release.Transient {
+		l.fail("AWS did not answer as it should: check the network, a proxy, AWS_ENDPOINT_URL and --region, then look again.",
+			"CloudFormation was not reached, and nothing more can be checked: %v", err)
+		return nil, nil, false
+	}
 	if err != nil || len(out.Stacks) == 0 {
 		l.fail("Name the stack and the region that Tagboat was deployed to, and use credentials that may describe it.",
 			"it cannot be described, and nothing more can be checked: %v", err)

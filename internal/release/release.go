@@ -232,10 +232,12 @@ type Approval struct {
 	Fingerprint string    `json:"fingerprint"`
 	Asked       time.Time `json:"asked"`
 	// Token resumes the execution that waits.
-	Token    string    `json:"token,omitempty"`
-	Approved bool      `json:"approved,omitempty"`
-	Rejected bool      `json:"rejected,omitempty"`
-	By       string    `json:"by,omitempty"`
+	Token    string `json:"token,omitempty"`
+	Approved bool   `json:"approved,omitempty"`
+	Rejected bool   `json:"rejected,omitempty"`
+	By       string `json:"by,omitempty"`
+	// Reason is why it was answered so, in the words of whoever did; empty if nothing was said.
+	Reason   string    `json:"reason,omitempty"`
 	Answered time.Time `json:"answered,omitzero"`
 }
 

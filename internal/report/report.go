@@ -29,7 +29,7 @@ func Sentence(rel release.Release) string {
 	case release.Superseded:
 		return what + " was superseded by a newer release."
 	case release.Rejected:
-		return what + " was rejected: " + firstLine(rel.Error)
+		return what + " was " + firstLine(rel.Error) // by whom and, if that was said, why
 	case release.Expired:
 		return what + " was not approved in time."
 	case release.Waiting:

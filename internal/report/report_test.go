@@ -35,7 +35,7 @@ func TestSentence(t *testing.T) {
 		{"dirty", orders(release.FailedDirty), "orders 1.1.0 failed and needs a hand: the alarm rang"},
 		{"refused", orders(release.Refused), "orders 1.1.0 was refused, nothing was touched: the alarm rang"},
 		{"superseded", orders(release.Superseded), "orders 1.1.0 was superseded by a newer release."},
-		{"rejected", orders(release.Rejected), "orders 1.1.0 was rejected: the alarm rang"},
+		{"rejected", release.Release{App: "orders", Version: "1.1.0", State: release.Rejected, Error: "rejected by bob: not today"}, "orders 1.1.0 was rejected by bob: not today"},
 		{"expired", orders(release.Expired), "orders 1.1.0 was not approved in time."},
 		{"waiting", orders(release.Waiting), "orders 1.1.0 waits for another release to finish."},
 		{"waiting for an approval", orders(release.WaitingApproval), "orders 1.1.0 waits for an approval."},

@@ -149,7 +149,7 @@ func (s *server) undo(w http.ResponseWriter, r *http.Request) {
 // Decision is a person's answer to a release that asks for an approval.
 type Decision struct {
 	By string `json:"by"`
-	// Reason is kept in the log.
+	// Reason is kept in the release's record.
 	Reason string `json:"reason,omitempty"`
 }
 
@@ -173,7 +173,7 @@ func (s *server) decide(w http.ResponseWriter, r *http.Request, approve bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), eventTimeout)
 	defer cancel()
 	id := r.PathValue("id")
-	rel, err := s.parts.Approvals().Answer(ctx, id, decision.By, approve)
+	rel, err := s.parts.Approvals().Answer(ctx, id, decision.By, decision.Reason, approve)
 	if err != nil {
 		s.fail(w, r, err)
 		return

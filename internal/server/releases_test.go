@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -194,8 +195,12 @@ func TestRejectedReleaseEnds(t *testing.T) {
 			t.Errorf("%d %s", g.status, g.body)
 		}
 	})
-	if view.State != release.Rejected || !strings.Contains(view.Error, "alice") {
-		t.Errorf("the release is %s (%s), want rejected by alice", view.State, view.Error)
+	if want := "rejected by alice: not today"; view.State != release.Rejected || view.Error != want {
+		t.Errorf("the release is %s (%s), want %s", view.State, view.Error, want)
+	}
+	at := slices.IndexFunc(view.Environments, func(p release.Progress) bool { return p.Approval != nil })
+	if at < 0 || view.Environments[at].Approval.Reason != "not today" {
+		t.Errorf("the reason is not on record: %+v", view.Environments)
 	}
 }
 
