@@ -102,6 +102,9 @@ type list struct {
 func listsOf(registry release.Registry) []list {
 	var lists []list
 	for _, app := range registry.Apps {
+		if app.StartsOn() == release.TriggerUpload {
+			continue
+		}
 		i := slices.IndexFunc(lists, func(l list) bool {
 			return l.trigger == app.StartsOn() && l.repository.ID == app.Repository.ID
 		})

@@ -356,6 +356,16 @@ func TestAnAppThatWaitsForThePublishedReleaseIsReleasedByIt(t *testing.T) {
 	}
 }
 
+func TestTagsOfAnAppThatIsReleasedByUploadsAreNotMissed(t *testing.T) {
+	w := newMissing(t, edited(t, demo.Registry, `tags: "v{version}"`, `tags: "v{version}"`+"\n    trigger: upload"))
+	w.tags("v1.0.0")
+	w.look(1)
+	w.tags("v1.1.0", "v1.2.0", "v1.3.0", "v1.4.0")
+	w.Repo.Publish("v1.4.0", "published")
+	w.look(3)
+	w.want()
+}
+
 func TestARepositoryThatCannotBeReadDoesNotStopTheOthers(t *testing.T) {
 	w := newMissing(t, edited(t, demo.Registry, "apps:\n", "apps:\n"+
 		"  - name: hidden\n    repository: {id: 7, name: acme/hidden}\n    tags: v{version}\n    environments: [dev]\n    resources: [hidden-*]\n"))

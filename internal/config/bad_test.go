@@ -94,7 +94,7 @@ func badRegistries() []bad {
 			"bake: 10m", "bake: 9999999999h"),
 		file("an unknown approval", `18:15: environments[1].approval: want "none" or "required", got "requierd"; did you mean "required"?`,
 			"approval: required", "approval: requierd"),
-		file("an unknown trigger", `24:14: apps[0].trigger: want "tag" or "release", got "push"`,
+		file("an unknown trigger", `24:14: apps[0].trigger: want "tag", "release" or "upload", got "push"`,
 			"trigger: tag", "trigger: push"),
 		file("an unknown concurrency", `29:18: apps[0].concurrency: want "queue" or "supersede", got "que"; did you mean "queue"?`,
 			"concurrency: queue", "concurrency: que"),

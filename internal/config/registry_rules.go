@@ -39,8 +39,8 @@ func registryRules() map[string]rule {
 		"apps[].branches": {doc: "the branches of which the tagged commit must be on one; any commit will do if left out",
 			fewest: 1, distinct: true},
 		"apps[].branches[]": branchName,
-		"apps[].trigger": oneOf(release.TriggerTag, release.TriggerRelease).
-			says("what starts a release: the tag (the default), or the GitHub release that is published for it"),
+		"apps[].trigger": oneOf(release.TriggerTag, release.TriggerRelease, release.TriggerUpload).
+			says("what starts a release besides uploads and drops: the tag (the default), the GitHub release that is published for it, or with upload nothing"),
 		"apps[].manifest":             relativeFile.says("the manifest's path in the repository; " + release.DefaultManifest + " if left out"),
 		"apps[].environments":         {doc: "the environments it is released to", fewest: 1, distinct: true},
 		"apps[].environments[]":       environmentName,

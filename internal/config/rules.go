@@ -143,7 +143,11 @@ var (
 // pathStep is one step of a relative path: neither empty, nor . or .. .
 const pathStep = `([^./\\\x00-\x1f][^/\\\x00-\x1f]*|\.[^./\\\x00-\x1f][^/\\\x00-\x1f]*|\.\.[^/\\\x00-\x1f]+)`
 
-// oneOf is the rule of a text that is one of two words.
-func oneOf(first, second string) rule {
-	return rule{want: fmt.Sprintf("%q or %q", first, second), enum: []string{first, second}}
+// oneOf is the rule of a text that is one of some words, two at least.
+func oneOf(words ...string) rule {
+	want := fmt.Sprintf("%q", words[0])
+	for _, word := range words[1 : len(words)-1] {
+		want += fmt.Sprintf(", %q", word)
+	}
+	return rule{want: fmt.Sprintf("%s or %q", want, words[len(words)-1]), enum: words}
 }

@@ -65,7 +65,7 @@ type App struct {
 	Tags string `yaml:"tags" json:"tags"`
 	// Branches, when given, are those of which the tagged commit must be on one.
 	Branches []string `yaml:"branches,omitempty" json:"branches,omitempty"`
-	// Trigger is "tag" (the default) or "release".
+	// Trigger is "tag" (the default), "release" or "upload".
 	Trigger string `yaml:"trigger,omitempty" json:"trigger,omitempty"`
 	// Manifest is the manifest's path in the repository; tagboat.yaml if empty.
 	Manifest string `yaml:"manifest,omitempty" json:"manifest,omitempty"`
@@ -91,6 +91,7 @@ type Repository struct {
 const (
 	TriggerTag           = "tag"
 	TriggerRelease       = "release"
+	TriggerUpload        = "upload"
 	ConcurrencyQueue     = "queue"
 	ConcurrencySupersede = "supersede"
 )
@@ -106,7 +107,8 @@ func (a App) ManifestPath() string {
 	return a.Manifest
 }
 
-// StartsOn tells which event starts the app's releases: [TriggerTag] or [TriggerRelease].
+// StartsOn tells which event of its repository starts the app's releases: [TriggerTag], [TriggerRelease], or with
+// [TriggerUpload] none. Uploads and drops start releases of every app.
 func (a App) StartsOn() string {
 	if a.Trigger == "" {
 		return TriggerTag

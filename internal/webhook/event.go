@@ -227,7 +227,7 @@ func (e *event) requests(registry release.Registry) (requests []release.Request,
 			continue
 		}
 		matched = true
-		if (app.StartsOn() == release.TriggerRelease) == (e.trigger == release.TriggeredByRelease) {
+		if app.StartsOn() == e.startsOn() {
 			requests = append(requests, e.request(app, version))
 		}
 	}
@@ -242,6 +242,14 @@ func (e *event) requests(registry release.Registry) (requests []release.Request,
 			fmt.Sprintf("Tag %q is released on another event than %s.", e.tag, e.trigger)), false
 	}
 	return requests, release.Answer{}, true
+}
+
+// startsOn is the trigger of the apps that the event starts releases of.
+func (e *event) startsOn() string {
+	if e.trigger == release.TriggeredByRelease {
+		return release.TriggerRelease
+	}
+	return release.TriggerTag
 }
 
 func (e *event) request(app release.App, version string) release.Request {

@@ -123,6 +123,17 @@ func TestEventsThatStartNothing(t *testing.T) {
 			w.repo.Tag("v1.2.3", w.commit)
 			return w.server.Push(w.repo, "v1.2.3")
 		}, release.CodeOtherTrigger},
+		{"a tag of an app that is released by its uploads", func(w *world) github.Delivery {
+			w.registry.Apps[0].Trigger = release.TriggerUpload
+			w.repo.Tag("v1.2.3", w.commit)
+			return w.server.Push(w.repo, "v1.2.3")
+		}, release.CodeOtherTrigger},
+		{"a GitHub release of an app that is released by its uploads", func(w *world) github.Delivery {
+			w.registry.Apps[0].Trigger = release.TriggerUpload
+			w.repo.Tag("v1.2.3", w.commit)
+			w.repo.Publish("v1.2.3", "")
+			return w.server.Release(w.repo, "v1.2.3")
+		}, release.CodeOtherTrigger},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
