@@ -12,7 +12,7 @@ test: check unit simulation e2e
 
 # What every change has to pass before its tests run.
 check:
-	@test -z "$$(gofmt -l cmd functions internal statemachine e2e)" || { echo "not gofmt-ed:"; gofmt -l cmd functions internal statemachine e2e; exit 1; }
+	@test -z "$$(gofmt -l cmd functions internal statemachine e2e examples)" || { echo "not gofmt-ed:"; gofmt -l cmd functions internal statemachine e2e examples; exit 1; }
 	go mod tidy -diff
 	go vet ./...
 	go tool staticcheck ./...

@@ -24,6 +24,7 @@ GitHub in memory that enforce the services' rules. Its exit code says whether th
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().BoolVar(&options.Keep, "keep", false, "leave the world serving until Ctrl-C")
+	cmd.Flags().DurationVar(&options.Pace, "pace", 0, "with --keep, how long a minute of that world takes (0: waits take no time, and nobody is in time to approve)")
 	cmd.Flags().StringVar(&options.Listen, "listen", defaultListen, "address to serve at with --keep")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		token := c.Getenv("TAGBOAT_TOKEN")

@@ -14,7 +14,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"github.com/tagboat/tagboat/internal/release"
 	"github.com/tagboat/tagboat/internal/sim/github"
 )
 
@@ -83,9 +82,10 @@ func (w *World) put(ctx context.Context, account, region, bucket, key string, bo
 	return err
 }
 
-// createFunction makes a function as somebody deployed it by hand: version 1
-// behind the alias live, and a monitoring layer that has nothing to do with us.
-func (w *World) createFunction(ctx context.Context, site release.Site, name string) error {
+// createFunction makes a function as somebody deployed it by hand: version 1,
+// and a monitoring layer that has nothing to do with us.
+func (w *World) createFunction(ctx context.Context, f Function) error {
+	site, name := f.Site, f.Name
 	layer, err := w.monitoring(ctx, site.Region)
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func (w *World) createFunction(ctx context.Context, site release.Site, name stri
 	if err != nil {
 		return err
 	}
-	if err := w.Clock.Sleep(ctx, time.Minute); err != nil {
+	if err := w.Clock.Sleep(ctx, time.Minute); err != nil || !f.Aliased {
 		return err
 	}
 	_, err = client.CreateAlias(ctx, &lambda.CreateAliasInput{FunctionName: &name, Name: aws.String("live"), FunctionVersion: out.Version})

@@ -24,6 +24,8 @@ type Options struct {
 	Keep bool
 	// Listen is the address that it then serves at.
 	Listen string
+	// Pace is how long a minute of the world then takes; 0: waits take no time.
+	Pace time.Duration
 	// Handler is the server of `tagboat serve`, made for the world.
 	Handler func(local *app.Local, secrets webhook.Secrets) (http.Handler, error)
 }
@@ -48,10 +50,13 @@ func Run(ctx context.Context, o Options) error {
 	for _, next := range []string{"v1.3.0", "v1.3.1", "v1.3.2"} {
 		w.Repo.Tag(next, w.Repo.Commit("main", next, Files(Handler+"# "+next+"\n", "2.32.4")))
 	}
+	if o.Pace > 0 {
+		w.Pace(ctx, o.Pace)
+	}
 	return w.serve(ctx, o, handler)
 }
 
-// serve answers until ctx ends. Waits take no time: the world's clock jumps.
+// serve answers until ctx ends. Without a pace, waits take no time: the world's clock jumps.
 func (w *World) serve(ctx context.Context, o Options, handler http.Handler) error {
 	listener, err := net.Listen("tcp", o.Listen)
 	if err != nil {
@@ -66,6 +71,16 @@ func (w *World) serve(ctx context.Context, o Options, handler http.Handler) erro
 		return err
 	}
 	return nil
+}
+
+// Pace makes a minute of the world take real time from now on, until ctx ends: people
+// can answer then what waits for them, before its time is up.
+func (w *World) Pace(ctx context.Context, minute time.Duration) {
+	w.Clock.Go(func() {
+		for w.Clock.Sleep(ctx, time.Minute) == nil {
+			time.Sleep(minute) // nobody else has a turn meanwhile
+		}
+	})
 }
 
 // maxUpload is the largest upload that the demo takes, in bytes.

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -85,13 +86,33 @@ type WorldOptions struct {
 	// Seed decides the interleaving; 0 is first come, first served.
 	Seed uint64
 	Log  *slog.Logger
-	// Registry replaces [Registry] if it is not empty.
+	// Registry replaces [Registry] if it is not empty. Accounts, roles, buckets and external ids are this world's.
 	Registry string
+	// Functions replace those of acme/orders, if there are any.
+	Functions []Function
 	// Store keeps the executions, Table the ledger; nil is in memory.
 	Store asl.Store
 	Table ledger.Table
 	// OnEdge is told each edge of the state machine that is taken.
 	OnEdge func(asl.Edge)
+}
+
+// Function is one that an account has before Tagboat comes: at version 1, behind the alias live if it has one.
+type Function struct {
+	Site    release.Site
+	Name    string
+	Aliased bool
+}
+
+// ordersFunctions are those of acme/orders.
+func ordersFunctions() []Function {
+	var functions []Function
+	for _, site := range Sites() {
+		for _, name := range []string{"orders-api", "orders-worker"} {
+			functions = append(functions, Function{Site: site, Name: name, Aliased: true})
+		}
+	}
+	return functions
 }
 
 // NewWorld builds the world.
@@ -107,6 +128,9 @@ func (w *World) build(ctx context.Context, o WorldOptions) error {
 	if o.Registry == "" {
 		o.Registry = Registry
 	}
+	if len(o.Functions) == 0 {
+		o.Functions = ordersFunctions()
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -120,7 +144,7 @@ func (w *World) build(ctx context.Context, o WorldOptions) error {
 	if err := w.buildTools(ctx, o.Registry); err != nil {
 		return err
 	}
-	if err := w.buildTargets(ctx); err != nil {
+	if err := w.buildTargets(ctx, o.Functions); err != nil {
 		return err
 	}
 	w.GitHub.SetSecret(Secret)
@@ -167,22 +191,22 @@ func (w *World) buildTools(ctx context.Context, registry string) error {
 
 // buildTargets makes what iam/target-account.yaml makes, and the functions and
 // alarms that the accounts have already.
-func (w *World) buildTargets(ctx context.Context) error {
+func (w *World) buildTargets(ctx context.Context, functions []Function) error {
 	for _, target := range []struct{ account, externalID string }{{Dev, "tagboat-dev"}, {Prod, "tagboat-prod"}} {
 		_, err := w.Cloud.CreateRole(target.account, targetRole, sim.Role{
 			Trust: []string{sim.RoleARN(Tools, taskRole)}, ExternalID: target.externalID,
-			Policies: []string{targetPolicy(target.account)},
+			Policies: []string{targetPolicy(target.account, functions)},
 		})
 		if err != nil {
 			return err
 		}
 	}
-	for _, site := range Sites() {
-		for _, name := range []string{"orders-api", "orders-worker"} {
-			if err := w.createFunction(ctx, site, name); err != nil {
-				return err
-			}
+	for _, f := range functions {
+		if err := w.createFunction(ctx, f); err != nil {
+			return err
 		}
+	}
+	for _, site := range Sites() {
 		w.Cloud.SetAlarm(site.Account, site.Region, "orders-api-errors", types.StateValueOk)
 	}
 	w.Cloud.OnInvoke(runPython)
@@ -198,11 +222,17 @@ func Sites() []release.Site {
 	}
 }
 
-// targetPolicy grants what the phases need on the app's functions.
-func targetPolicy(account string) string {
+// targetPolicy grants what the phases need on the account's functions that are released.
+func targetPolicy(account string, functions []Function) string {
+	var released, versions []string
+	for _, f := range functions {
+		if arn := "arn:aws:lambda:*:" + account + ":function:" + f.Name; f.Site.Account == account && !slices.Contains(released, arn) {
+			released, versions = append(released, arn, arn+":*"), append(versions, arn+":*")
+		}
+	}
 	var statements []map[string]any
 	allow := func(actions []string, resources ...string) {
-		if len(actions) > 0 {
+		if len(actions) > 0 && len(resources) > 0 {
 			statements = append(statements, map[string]any{"Effect": "Allow", "Action": actions, "Resource": resources})
 		}
 	}
@@ -211,8 +241,8 @@ func targetPolicy(account string) string {
 		release.PhasePrune,
 	} {
 		p := awsapi.PhasePermissions(phase)
-		allow(p.Functions, "arn:aws:lambda:*:"+account+":function:orders-*")
-		allow(p.Versions, "arn:aws:lambda:*:"+account+":function:orders-*:*")
+		allow(p.Functions, released...)
+		allow(p.Versions, versions...)
 		allow(p.Layers, "arn:aws:lambda:*:*:layer:*")
 		allow(p.Staged, "arn:aws:s3:::tagboat-*/staged/*")
 		allow(p.Any, "*")
