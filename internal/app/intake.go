@@ -46,7 +46,8 @@ func (i *Intake) Accept(ctx context.Context, requests []release.Request) release
 	for _, request := range requests {
 		answer, err := i.accept(ctx, request)
 		if err != nil {
-			i.Log.ErrorContext(ctx, "a request could not be recorded", "app", request.App, "delivery", request.Delivery, "error", err)
+			i.Log.ErrorContext(ctx, "a request could not be recorded", "app", request.App, "delivery", request.Delivery, "error", err,
+				"next", release.RemedyOf(err))
 			return release.Busy(release.CodeOverloaded, "The request could not be recorded; send it again.")
 		}
 		answers = append(answers, answer)

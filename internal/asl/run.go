@@ -228,7 +228,7 @@ func (r *run) advance(state string, input document) error {
 
 func (r *run) complain(message string, err error) {
 	if !errors.Is(err, ErrClosed) {
-		r.engine.log.Error(message, "execution", r.name, "error", err)
+		r.engine.log.Error(message, "execution", r.name, "error", err, "next", release.RemedyOf(err))
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -150,13 +151,24 @@ func failure(path string, err error) error {
 			WithRemedy("Stop the other tagboat, or name another file.")
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
 		return foreign(path, err.Error())
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG), errors.Is(err, bolterrors.ErrMaxSizeReached):
+	case cannotGrow(err):
 		return release.Errorf(release.Transient, "state file %q cannot grow: %w", path, err).
-			WithRemedy("Free space on the disk.")
+			WithRemedy("Free space on its disk, or lift the limit on the size of files; then it goes on by itself.")
 	case errors.Is(err, fs.ErrPermission):
 		return release.Errorf(release.Denied, "state file %q: %w", path, err).WithRemedy("Check who owns the file and its directory.")
 	}
 	return release.Errorf(release.Internal, "state file %q: %w", path, err)
+}
+
+// cannotGrow tells a full disk. Of a file that could not be made longer, bbolt
+// hands on the text of the system's error only.
+func cannotGrow(err error) bool {
+	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, bolterrors.ErrMaxSizeReached} {
+		if errors.Is(err, full) {
+			return true
+		}
+	}
+	return strings.HasPrefix(err.Error(), "file resize error: ")
 }
 
 func foreign(path, why string) error {

@@ -287,29 +287,82 @@ func TestAWrongByteAnywhereIsNeverReadAsTruth(t *testing.T) {
 	}
 }
 
+// A page that was overwritten is reported when the file is opened; but for free
+// ones, which nothing depends on.
 func TestAPageThatIsOverwrittenIsReported(t *testing.T) {
 	_, text, raw := filled(t)
+	free := freePages(t, raw)
 	page := os.Getpagesize()
+	if pages := len(raw) / page; len(free) > pages-5 {
+		t.Fatalf("%d of %d pages are free: too few are left to overwrite", len(free), pages)
+	}
+	path := newPath(t)
 	for _, filler := range []byte{0, 0xff, 'x'} {
 		for at := 0; at < len(raw); at += page {
 			wrong := bytes.Clone(raw)
 			copy(wrong[at:at+page], bytes.Repeat([]byte{filler}, page))
-			path := filepath.Join(t.TempDir(), "tagboat.db")
+			_ = os.Remove(path) // a damaged one may still be locked
 			if err := os.WriteFile(path, wrong, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			file, err := Open(path)
-			if err != nil {
-				continue
-			}
-			if got, err := content(t.Context(), file); err == nil && got != text {
-				t.Errorf("page %d filled with %#x: got %s\nwant %s", at/page, filler, got, text)
-			}
-			if err := file.Close(); err != nil {
-				t.Errorf("page %d: closing: %v", at/page, err)
+			got, err := reopened(t, path)
+			switch {
+			case free[at/page] && (err != nil || got != text):
+				t.Errorf("free page %d filled with %#x: %v, got %s\nwant %s", at/page, filler, err, got, text)
+			case !free[at/page] && (err == nil || !strings.Contains(err.Error(), path)):
+				t.Errorf("page %d filled with %#x: got %v, want it reported, with the file's name", at/page, filler, err)
+			case !free[at/page]:
+				if kind := release.KindOf(err); kind != release.Internal && kind != release.Invalid || release.RemedyOf(err) == "" {
+					t.Errorf("page %d filled with %#x: got the kind %s and the next step %q: %v", at/page, filler, kind, release.RemedyOf(err), err)
+				}
 			}
 		}
 	}
+}
+
+// reopened is the content of a file, or what is wrong with it.
+func reopened(t *testing.T, path string) (string, error) {
+	t.Helper()
+	file, err := Open(path)
+	if err != nil {
+		return "", err
+	}
+	text, err := content(t.Context(), file)
+	if err != nil {
+		t.Errorf("the file was opened, and then: %v", err)
+	}
+	return text, errors.Join(err, file.Close())
+}
+
+// freePages are those of a file that nothing is kept in, as bbolt's own tool tells them.
+func freePages(t *testing.T, raw []byte) map[int]bool {
+	t.Helper()
+	path := newPath(t)
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	free := map[int]bool{}
+	err = db.View(func(tx *bbolt.Tx) error {
+		for id := range len(raw) / os.Getpagesize() {
+			page, err := tx.Page(id)
+			if err != nil {
+				return err
+			}
+			if page == nil || page.Type == "free" {
+				free[id] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return free
 }
 
 func TestAFullDiskIsReportedAndLosesNothing(t *testing.T) {
