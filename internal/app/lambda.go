@@ -284,24 +284,12 @@ func RunArtifact() {
 	}, NeedExecutions)
 }
 
-// statusChange is the event of an execution's end (Step Functions developer
-// guide: EventBridge). Any other event, the schedule's, asks for a sweep.
-type statusChange struct {
-	DetailType string `json:"detail-type"`
-	Detail     struct {
-		Name string `json:"name"`
-	} `json:"detail"`
-}
-
 // RunRecover takes up dead executions, on their status-change events and on a schedule.
 func RunRecover() {
 	run(func(ctx context.Context, p *Parts, _ *awsapi.Clients) (any, error) {
 		recovery := p.Recovery()
-		return func(ctx context.Context, event statusChange) (Swept, error) {
-			if event.DetailType == "Step Functions Execution Status Change" {
-				return Swept{}, lambdaError(ctx, p.Log, recovery.Ended(ctx, event.Detail.Name))
-			}
-			swept, err := recovery.Sweep(ctx)
+		return func(ctx context.Context, event json.RawMessage) (Swept, error) {
+			swept, err := recovery.Handle(ctx, event)
 			p.Log.InfoContext(ctx, "swept", "started", swept.Started, "recovered", swept.Recovered, "handed_on", swept.HandedOn)
 			return swept, lambdaError(ctx, p.Log, err)
 		}, nil

@@ -50,6 +50,33 @@ func recoveryNumber(execution string) int {
 	return n
 }
 
+// statusChange is the event of an execution's end (Step Functions developer
+// guide: EventBridge).
+type statusChange struct {
+	DetailType string `json:"detail-type"`
+	Detail     struct {
+		Name   string `json:"name"`
+		Status string `json:"status"`
+	} `json:"detail"`
+}
+
+// Handle handles an event of EventBridge: the end of an execution, or any other,
+// the schedule's, which asks for a sweep. That an execution began is no end: a
+// rule that lets such events through must not take a release from one that runs.
+func (r *Recovery) Handle(ctx context.Context, event json.RawMessage) (Swept, error) {
+	var change statusChange
+	if err := json.Unmarshal(event, &change); err != nil {
+		return Swept{}, release.Errorf(release.Invalid, "the event is not EventBridge's: %w", err)
+	}
+	switch {
+	case change.DetailType != "Step Functions Execution Status Change":
+		return r.Sweep(ctx)
+	case change.Detail.Status == "RUNNING":
+		return Swept{}, nil
+	}
+	return Swept{}, r.Ended(ctx, change.Detail.Name)
+}
+
 // Ended handles the end of an execution. One that ended before it could say
 // that it acts for its release counts, too.
 func (r *Recovery) Ended(ctx context.Context, execution string) error {
