@@ -14,7 +14,11 @@ from world import DEV, EUROPE, GITHUB_TOKEN, HOME, SITES, STAGING, TOOLS, WEBHOO
 TAGGED, UPLOADED, BROKEN, ASKED = (App(name) for name in ("tagged", "uploaded", "broken", "asked"))
 ASKED.environments = ("dev", "gated")
 UPLOADED.environments = ("dev", "prod")
-KILLED = [App(f"killed{n}", ("dev",)) for n in range(4)]
+# What the kills go through: releases one by one that succeed; of which every second breaks; that are asked for four at once
+# and wait for each other; that wait for an approval.
+KILLED = [App("killed", ("dev",)), App("breaking", ("dev",)), App("queued", ("dev",)), App("gating", ("gated",))]
+for _app, _break_every, _at_once in zip(KILLED, (0, 2, 4, 4), (1, 1, 4, 1)):
+    _app.break_every, _app.at_once = _break_every, _at_once
 # How many releases the kills go through, and what decides their moments.
 ENDURE, SEED = int(os.environ.get("ENDURE", "8")), int(os.environ.get("SEED", "1"))
 TOKEN = "e2e-api-token"
@@ -177,22 +181,35 @@ class Serve(Scenario):
             self.assertGreaterEqual(server.kills, ENDURE)
             for stream in streams:
                 self.check_stream(server, stream)
+            queued, gating = streams[2], streams[3]
+            self.assertTrue(any("waiting" in states for states in queued.seen.values()), queued.seen)
+            self.assertTrue(all("waiting_approval" in states for states in gating.seen.values()), gating.seen)
             self.assertEqual(server.ask("GET", "/leases")[1], [])
 
     def check_stream(self, server, stream):
-        """Every acknowledged delivery is one release, done once, and the last one is live."""
-        app, count = stream.app, stream.count
+        """Every acknowledged delivery is one release that ended as it should, done once; the last good one is live."""
+        app, wanted = stream.app, stream.wanted()
+        self.assertEqual(stream.ends(), wanted)
         listed = [r["id"] for r in server.ask("GET", f"/releases?app={app.name}&limit=1000")[1]]
-        self.assertEqual(sorted(listed), sorted(stream.acknowledged))
-        self.check_live(app, sites("dev"), f"1.0.{count - 1}", "first", 1)
+        self.assertEqual(sorted(listed), sorted(stream.versions))
+        [environment] = app.environments
+        [site] = sites({"gated": "staging"}.get(environment, environment))
+        good = [version for version, end in wanted.items() if end == "succeeded"]
+        self.check_live(app, [site], good[-1], "first", 1)
         self.assertEqual(self.layer_versions(app, HOME), [1])
-        published = self.world.aws.client("lambda", DEV).get_paginator("list_versions_by_function").paginate(FunctionName=app.function)
-        versions = [v["Version"] for page in published for v in page["Versions"] if v["Version"] != "$LATEST"]
-        self.assertEqual(len(versions), 1 + count, versions)  # the one by hand, and one of each release
-        self.assertEqual(self.alias(app, DEV, HOME)["FunctionVersion"], str(1 + count))
-        for sha in stream.commits:
-            self.check_told(sha, app, "success", {"dev": "success"})
+        self.check_versions(app, site[1], wanted, good)
+        for version, sha in stream.commits.items():
+            end = "success" if version in good else "failure"
+            self.check_told(sha, app, end, {environment: end})
             self.assertEqual(len(self.world.github.deployments(sha)), 1)
+
+    def check_versions(self, app, account, wanted, good):
+        """Each release published one version of its function, beside the one by hand; the alias is at that of the last good one."""
+        published = self.world.aws.client("lambda", account).get_paginator("list_versions_by_function").paginate(FunctionName=app.function)
+        versions = {v["Version"]: v["Description"] for page in published for v in page["Versions"] if v["Version"] != "$LATEST"}
+        self.assertEqual(len(versions), 1 + len(wanted), versions)
+        live = self.alias(app, account, HOME)["FunctionVersion"]
+        self.assertTrue(versions[live].startswith(f"{app.name} {good[-1]}"), (live, versions))
 
     def test_nothing_is_answered_without_the_token(self):
         for method, path in (("GET", "/releases"), ("POST", "/events"), ("POST", "/releases/x/approve")):

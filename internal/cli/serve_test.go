@@ -50,12 +50,18 @@ type serving struct {
 // start runs serve until it is ready.
 func start(t *testing.T, env map[string]string, args ...string) *serving {
 	t.Helper()
+	return startAt(t, clock.System{}, env, args...)
+}
+
+// startAt is start with a clock.
+func startAt(t *testing.T, c clock.Clock, env map[string]string, args ...string) *serving {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	s := &serving{stop: stop, ended: make(chan int, 1), stderr: &locked{}}
 	reader, stdout := io.Pipe()
 	go func() {
 		s.ended <- run(ctx, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...), IO{
-			Stdout: stdout, Stderr: s.stderr, Clock: clock.System{}, Getenv: func(name string) string { return env[name] },
+			Stdout: stdout, Stderr: s.stderr, Clock: c, Getenv: func(name string) string { return env[name] },
 		})
 		_ = stdout.Close()
 	}()
