@@ -19,6 +19,7 @@ check:
 
 unit: python
 	go test -race $$(go list ./... | grep -v /internal/soak$$)
+	go test ./internal/cli -run TestLoad # the memory is that of serve, not of the race detector
 
 # Whole releases with faults at every call, one seed a run; `make soak SEEDS=10000` for as many as you like.
 SEEDS ?= 2000

@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 //
 //	code N program args…   run a program, which has to exit with N
 //	aws [what…]            serve an installed stack at $AWS_ENDPOINT_URL, in which something is not in order
+//	spoiled                serve the same world, in which what fails in prod cannot be restored
 //	world [token]          serve the demo's world at $TAGBOAT_SERVER, with tags v1.0.0 to v1.2.0
 func TestCommand(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -40,7 +41,7 @@ func TestCommand(t *testing.T) {
 			env.Setenv("USER", "jane")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code, "world": world, "aws": aws},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code, "world": world, "spoiled": spoiled, "aws": aws},
 	})
 }
 
@@ -70,14 +71,20 @@ func world(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) > 1 {
 		ts.Fatalf("usage: world [token]")
 	}
-	s, err := serve(token)
+	w, err := newWorld()
 	ts.Check(err)
+	serve(ts, w, token)
+}
+
+// serve serves a world at $TAGBOAT_SERVER.
+func serve(ts *testscript.TestScript, w *demo.World, token string) {
+	s := httptest.NewServer(w.Handler(handler(w.Local, w.Hooks.Secrets, token)))
 	ts.Defer(s.Close)
 	ts.Setenv("TAGBOAT_SERVER", s.URL)
 }
 
-// serve has v1.0.0 and v1.1.0, which are good, and v1.2.0, whose smoke test fails in prod.
-func serve(token string) (*httptest.Server, error) {
+// newWorld has v1.0.0 and v1.1.0, which are good, and v1.2.0, whose smoke test fails in prod.
+func newWorld() (*demo.World, error) {
 	w, err := demo.NewWorld(context.Background(), demo.WorldOptions{})
 	if err != nil {
 		return nil, err
@@ -87,7 +94,7 @@ func serve(token string) (*httptest.Server, error) {
 	} {
 		w.Repo.Tag(tag.name, w.Repo.Commit("main", tag.name, demo.Files(tag.handler, "2.32.3")))
 	}
-	return httptest.NewServer(w.Handler(handler(w.Local, w.Hooks.Secrets, token))), nil
+	return w, nil
 }
 
 func handler(local *app.Local, secrets webhook.Secrets, token string) http.Handler {

@@ -24,8 +24,10 @@ func together(t *testing.T, file *File, changes ...func() error) []error {
 	file.queue.writing.Lock()
 	for i, change := range changes {
 		running.Go(func() { ends[i] = change() })
-		for file.queue.length() <= i {
-			time.Sleep(time.Millisecond)
+		for end := time.Now().Add(time.Minute); file.queue.length() <= i; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("change %d of %d does not wait for its turn", i, len(changes))
+			}
 		}
 	}
 	file.queue.writing.Unlock()

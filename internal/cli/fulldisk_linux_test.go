@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 	"unsafe"
 
 	"github.com/tagboat/tagboat/internal/demo"
@@ -106,7 +105,7 @@ func fillDisk(t *testing.T, place narrow, killed bool) {
 
 	place.widen(t, p)
 	before := len(l.releases)
-	l.deliver(http.DefaultClient)
+	l.deliver(impatient)
 	if len(l.releases) != before+1 || len(l.wrong) > 0 {
 		t.Errorf("with space again, a delivery is answered with %v %v", l.refused, l.wrong)
 	}
@@ -115,16 +114,6 @@ func fillDisk(t *testing.T, place narrow, killed bool) {
 	}
 	p.end(t, syscall.SIGTERM)
 	wantKnown(t, startProcess(t, env, nil, args...), l.releases)
-}
-
-// wantKnown wants every acknowledged release to be there.
-func wantKnown(t *testing.T, p *process, releases []string) {
-	t.Helper()
-	for _, id := range releases {
-		if got := p.status(t, "/releases/"+id); got != http.StatusOK {
-			t.Errorf("release %s was acknowledged and is answered with %d", id, got)
-		}
-	}
 }
 
 // wantReported wants the log to say of a delivery, and of nothing else than what
@@ -155,7 +144,7 @@ func untilFull(t *testing.T, l *load) {
 	t.Helper()
 	for refused := 0; refused < 20; {
 		before := len(l.releases)
-		l.deliver(http.DefaultClient)
+		l.deliver(impatient)
 		if len(l.wrong) > 0 {
 			t.Fatalf("after %d releases a delivery is answered with %s", len(l.releases), l.wrong[0])
 		}
@@ -167,21 +156,4 @@ func untilFull(t *testing.T, l *load) {
 		t.Fatal("nothing was acknowledged before the disk was full")
 	}
 	t.Logf("%d releases were acknowledged before the disk was full", len(l.releases))
-}
-
-// mustEnd waits until a release has ended; it stopped because its state could
-// not be written and goes on by itself.
-func mustEnd(t *testing.T, p *process, id string) {
-	t.Helper()
-	end := time.Now().Add(2 * time.Minute)
-	for {
-		state := p.state(t, id)
-		if state.Ended() {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("release %s is still %s: %s", id, state, p.logged(t))
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
 }

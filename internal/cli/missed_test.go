@@ -70,12 +70,12 @@ func (s *scheduled) pass(t *testing.T) {
 	await(t, "the schedules to sleep", func() bool { return s.asleep() == schedules })
 }
 
-// await waits for a condition, a minute at most.
+// await waits for a condition.
 func await(t *testing.T, what string, met func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !met(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(longest); !met(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("waited a minute for %s", what)
+			t.Fatalf("waited %s for %s", longest, what)
 		}
 	}
 }
@@ -83,7 +83,7 @@ func await(t *testing.T, what string, met func() bool) {
 // listed are the releases that a server knows.
 func listed(t *testing.T, url string) (releases []release.Release) {
 	t.Helper()
-	resp, err := http.Get(url + "/releases")
+	resp, err := impatient.Get(url + "/releases")
 	if err != nil {
 		t.Fatal(err)
 	}

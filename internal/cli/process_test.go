@@ -3,9 +3,11 @@ package cli
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,9 +15,20 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/tagboat/tagboat/internal/release"
 )
+
+// longest is how long a test waits for anything at most, and lifetime how long
+// a process of it lives: a test that hangs says where.
+const (
+	longest  = time.Minute
+	lifetime = 5 * time.Minute
+)
+
+// impatient asks, and waits no longer than that.
+var impatient = &http.Client{Timeout: longest}
 
 // asCommand makes this test binary be tagboat itself.
 const asCommand = "TAGBOAT_TEST_AS_COMMAND"
@@ -39,7 +52,9 @@ type process struct {
 func itself(t *testing.T, env map[string]string, shell []string, args ...string) *exec.Cmd {
 	t.Helper()
 	line := append(append([]string{}, shell...), append([]string{os.Args[0]}, args...)...)
-	cmd := exec.CommandContext(t.Context(), line[0], line[1:]...)
+	ctx, cancel := context.WithTimeout(t.Context(), lifetime+*loadTime)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
 	cmd.Env = append(os.Environ(), asCommand+"=1")
 	for name, value := range env {
 		cmd.Env = append(cmd.Env, name+"="+value)
@@ -120,18 +135,19 @@ func (p *process) memory(t *testing.T) int64 {
 // status is that of a GET.
 func (p *process) status(t *testing.T, path string) int {
 	t.Helper()
-	resp, err := http.Get(p.url + path)
+	resp, err := impatient.Get(p.url + path)
 	if err != nil {
 		t.Fatalf("GET %s: %v: %s", path, err, p.logged(t))
 	}
 	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body) // the connection is used again
 	return resp.StatusCode
 }
 
 // state is that of a release.
 func (p *process) state(t *testing.T, id string) release.State {
 	t.Helper()
-	resp, err := http.Get(p.url + "/releases/" + id)
+	resp, err := impatient.Get(p.url + "/releases/" + id)
 	if err != nil {
 		t.Fatalf("release %s: %v: %s", id, err, p.logged(t))
 	}
@@ -140,5 +156,33 @@ func (p *process) state(t *testing.T, id string) release.State {
 	if err := json.NewDecoder(resp.Body).Decode(&view); err != nil {
 		t.Fatalf("release %s: %v", id, err)
 	}
+	_, _ = io.Copy(io.Discard, resp.Body)
 	return view.State
+}
+
+// wantKnown wants every acknowledged release to be there.
+func wantKnown(t *testing.T, p *process, releases []string) {
+	t.Helper()
+	for _, id := range releases {
+		if got := p.status(t, "/releases/"+id); got != http.StatusOK {
+			t.Errorf("release %s was acknowledged and is answered with %d", id, got)
+		}
+	}
+}
+
+// mustEnd waits until a release has ended; it stopped because its state could
+// not be written and goes on by itself.
+func mustEnd(t *testing.T, p *process, id string) {
+	t.Helper()
+	end := time.Now().Add(2 * time.Minute)
+	for {
+		state := p.state(t, id)
+		if state.Ended() {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("release %s is still %s: %s", id, state, p.logged(t))
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/tagboat/tagboat/internal/clock"
 	"github.com/tagboat/tagboat/internal/demo"
@@ -56,7 +57,7 @@ func start(t *testing.T, env map[string]string, args ...string) *serving {
 // startAt is start with a clock.
 func startAt(t *testing.T, c clock.Clock, env map[string]string, args ...string) *serving {
 	t.Helper()
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, stop := context.WithTimeout(t.Context(), lifetime)
 	s := &serving{stop: stop, ended: make(chan int, 1), stderr: &locked{}}
 	reader, stdout := io.Pipe()
 	go func() {
@@ -79,8 +80,13 @@ func startAt(t *testing.T, c clock.Clock, env map[string]string, args ...string)
 func (s *serving) end(t *testing.T) {
 	t.Helper()
 	s.stop()
-	if code := <-s.ended; code != 0 {
-		t.Errorf("serve exits with %d, want 0: %s", code, s.stderr)
+	select {
+	case code := <-s.ended:
+		if code != 0 {
+			t.Errorf("serve exits with %d, want 0: %s", code, s.stderr)
+		}
+	case <-time.After(longest):
+		t.Fatalf("serve does not end: %s", s.stderr)
 	}
 }
 
@@ -109,7 +115,7 @@ func TestServeTakesTheRegistryFromWhereverItIs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := start(t, secrets(), "--registry", registry, "--bucket", "tagboat-state", "--state", filepath.Join(t.TempDir(), "state.db"))
 			defer s.end(t)
-			resp, err := http.Get(s.url + "/healthz")
+			resp, err := impatient.Get(s.url + "/healthz")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -217,7 +223,11 @@ func TestServeTakesUpWhatItLeft(t *testing.T) {
 	h.hang(true)
 	first := start(t, env, args...)
 	id := deliver(t, first.url, h.Push(h.Repository(demo.RepositoryName), "v1.0.0"))
-	<-h.arrived // the release asks GitHub for its tag
+	select {
+	case <-h.arrived: // the release asks GitHub for its tag
+	case <-time.After(longest):
+		t.Fatalf("release %s asks GitHub for nothing: %s", id, first.stderr)
+	}
 	first.end(t)
 
 	h.hang(false)
@@ -241,7 +251,7 @@ func deliver(t *testing.T, url string, d github.Delivery) string {
 		t.Fatal(err)
 	}
 	maps.Copy(req.Header, d.Header())
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := impatient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

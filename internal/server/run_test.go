@@ -23,11 +23,11 @@ func TestRequestUnderWayIsFinishedAtTheEnd(t *testing.T) {
 		_, _ = io.WriteString(w, "done")
 	})
 	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error)
+	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx, listener, handler, discard()) }()
-	answered := make(chan string)
+	answered := make(chan string, 1)
 	go func() {
-		resp, err := http.Get("http://" + listener.Addr().String())
+		resp, err := client.Get("http://" + listener.Addr().String())
 		if err != nil {
 			answered <- err.Error()
 			return
@@ -36,7 +36,7 @@ func TestRequestUnderWayIsFinishedAtTheEnd(t *testing.T) {
 		text, _ := io.ReadAll(resp.Body)
 		answered <- string(text)
 	}()
-	<-entered
+	within(t, "the request", entered)
 	stop()
 	select {
 	case err := <-ended:
@@ -44,10 +44,10 @@ func TestRequestUnderWayIsFinishedAtTheEnd(t *testing.T) {
 	case <-time.After(50 * time.Millisecond):
 	}
 	close(leave)
-	if got := <-answered; got != "done" {
+	if got := within(t, "the answer", answered); got != "done" {
 		t.Errorf("got %q, want done", got)
 	}
-	if err := <-ended; err != nil {
+	if err := within(t, "the end", ended); err != nil {
 		t.Errorf("ended with %v", err)
 	}
 }

@@ -13,10 +13,27 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tagboat/tagboat/internal/demo"
 	"github.com/tagboat/tagboat/internal/server"
 )
+
+// patience is how long a test waits for anything.
+const patience = time.Minute
+
+var client = &http.Client{Timeout: patience}
+
+// within receives what has to come soon.
+func within[T any](t *testing.T, what string, from <-chan T) (received T) {
+	t.Helper()
+	select {
+	case received = <-from:
+	case <-time.After(patience):
+		t.Fatalf("waited %s for %s", patience, what)
+	}
+	return received
+}
 
 // secrets are webhook secrets that never change.
 type secrets [][]byte
@@ -90,7 +107,7 @@ func do(t *testing.T, method, url string, body io.Reader, headers ...string) got
 			req.Host = headers[i+1]
 		}
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
