@@ -1,7 +1,6 @@
 """The state machine by a foreign interpreter: the emulator's and our engine run the same executions with scripted task
 results, and have to agree on the path of states, on what each task is given, and on the output."""
 import concurrent.futures
-import copy
 import json
 import logging
 import os
@@ -14,7 +13,9 @@ import unittest
 os.environ.setdefault("MOTO_PORT", "0")
 
 import moto_plus
+from botocore.exceptions import ClientError
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.component.common.timeouts.timeout import TimeoutSeconds
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from processes import ROOT, binary, build
@@ -28,6 +29,8 @@ DONE = {"return": {"status": "done", "seconds": 0}}
 WAIT = {"return": {"status": "wait", "seconds": 1}}
 TRANSIENT = {"error": "Tagboat.Transient", "cause": "try again"}
 FAILED = {"error": "Tagboat.Failed", "cause": "it does not work"}
+HANGS = {"hang": True}  # does not answer before its task's TimeoutSeconds
+SILENT = {"silent": True}  # answers, but nobody ever answers for its token
 
 
 def environments(dev_sites, prod_sites):
@@ -73,10 +76,20 @@ def definition_for_tests():
     return definition
 
 
+def retried(state):
+    """Errors to die of, one for each name that the state's Retry lists: in turns, each of as many as the retrier allows."""
+    transient, *any_error = state.get("Retry", [])
+    names, attempts = transient["ErrorEquals"], transient["MaxAttempts"]
+    turns = [names[i:i + attempts] for i in range(0, len(names), attempts)]
+    errors = [[{"error": name, "cause": "try again"} for name in turn] for turn in turns]
+    # Whatever is left, and a timeout, count for another retrier (States.TaskFailed, States.Timeout).
+    return errors + [[FAILED, HANGS, FAILED] for _ in any_error]
+
+
 def cases_of(definition):
-    """The cases: some by hand, and for each task one in which it is retried and one in which it fails."""
-    tasks = [(inside, name) for inside, name, state in states_of(definition) if state["Type"] == "Task"]
-    in_maps = [name for inside, name in tasks if inside]
+    """The cases: some by hand, and for each task those in which it is retried, hangs, and fails."""
+    tasks = [(inside, name, state) for inside, name, state in states_of(definition) if state["Type"] == "Task"]
+    in_maps = [name for inside, name, _ in tasks if inside]
 
     def case(name, results=None, definition="shipped", **members):
         merged = {state: [DONE] for state in in_maps} | BASE | (results or {})
@@ -110,39 +123,57 @@ def cases_of(definition):
     yield case("retries that are used up", {"ReadManifest": [TRANSIENT]})
     yield case("an answer without the fields that are wanted", {"Snapshot": [{"return": {}}]})
     yield case("an error whose cause is no JSON", {"Admit": [{"error": "Tagboat.Refused", "cause": "a \"tag\" that\nmoved"}]})
-    yield case("a task hangs", {"Admit": [{"hang": True}]}, definition="impatient")
-    yield case("a task in a Map hangs for one site", {"CheckSite": [{"hang": True}]}, definition="impatient")
-    yield case("nobody answers", {"RequestApproval": [{}]}, definition="impatient")
-    for inside, name in tasks:
+    yield case("the whole execution runs out of time", {"Admit": [HANGS]}, definition="hasty")
+    yield case("the whole execution runs out of time inside a Map", {"Stage": [HANGS]}, definition="hasty")
+    for inside, name, state in tasks:
         rolls_back = {} if name not in ("PrepareRollBack", "RollBackSite", "Conclude") else {"Admit": [FAILED]}
         if name == "ReturnLease":
             rolls_back = {"PlanEnvironment": [{"return": {"decision": "ask_again"}}, {"return": {"decision": "go"}}]}
         members = {"recover": True} if name == "TakeOver" else {}
         usual = ({state: [DONE] for state in in_maps} | BASE).get(name, [{}])
-        yield case(f"{name} is retried", rolls_back | {name: [TRANSIENT, *usual]}, **members)
+        for turn, errors in enumerate(retried(state)):
+            yield case(f"{name} is retried, turn {turn}", rolls_back | {name: [*errors, *usual]}, **members)
+        yield case(f"{name} hangs", rolls_back | {name: [HANGS]}, **members)
+        if state["Resource"].endswith(".waitForTaskToken"):
+            yield case(f"nobody answers {name}", rolls_back | {name: [SILENT]}, **members)
         yield case(f"{name} fails", rolls_back | {name: [FAILED]}, **members)
         if inside:
             yield case(f"{name} takes several turns", rolls_back | {name: [WAIT, WAIT, DONE]}, **members)
 
 
-# Cases in which the interpreters differ, with the clause that decides; the value is what our engine has to do.
+# Cases in which the interpreters differ: the States Language's clause that decides, and what our engine and the emulator's
+# come to. All that is not listed has to be the same. The clauses are of https://states-language.net/spec.html; the engine's
+# package comment and docs/limits.md tell the same.
 DIFFERENT = {
-    # A path that finds nothing is a States.Runtime, which no Catch of States.ALL catches (Step Functions developer guide,
-    # Handling errors: "States.Runtime … will always cause the execution to fail"). The emulator catches it.
-    "an answer without the fields that are wanted": {"status": "FAILED", "error": "States.Runtime"},
+    "an answer without the fields that are wanted": {
+        # A ResultSelector's path finds nothing. The emulator's Catch of States.ALL takes the error, the specification's
+        # execution ends. It names the error States.ParameterPathFailure; both interpreters call it States.Runtime, as
+        # Step Functions does.
+        "clause": "Payload Template: If the path is legal but cannot be applied successfully, the interpreter fails the machine "
+                  "execution",
+        "ours": {"status": "FAILED", "error": "States.Runtime"},
+        "theirs": {"status": "SUCCEEDED", "error": None},
+        "follows": ("cause", "output", "paths", "payloads"),
+    },
 }
+for _name in ("the whole execution runs out of time", "the whole execution runs out of time inside a Map"):
+    DIFFERENT[_name] = {
+        # Both end it there. The emulator's end has no name.
+        "clause": "Top-level fields, TimeoutSeconds: If the state machine runs longer than the specified time, then the "
+                  "interpreter fails the machine with a States.Timeout Error Name",
+        "ours": {"status": "TIMED_OUT", "error": "States.Timeout"},
+        "theirs": {"status": "TIMED_OUT", "error": None},
+        "follows": (),
+    }
 
 
-# The timeouts that the cases of "impatient" meet, in seconds.
-IMPATIENCE = {"Admit": 1, "CheckSite": 1, "RequestApproval": 1}
+# The emulator's interpreter knows no virtual time. There, a task that is to time out has PATIENCE seconds instead of its own,
+# an execution that is to has HASTE, and what hangs does so for HANG.
+PATIENCE, HASTE, HANG = 3, 6, 9
 
 
-def impatient(definition):
-    changed = copy.deepcopy(definition)
-    for _, name, state in states_of(changed):
-        if name in IMPATIENCE:
-            state["TimeoutSeconds"] = IMPATIENCE[name]
-    return changed
+def hasty(definition):
+    return definition | {"TimeoutSeconds": HASTE}
 
 
 # ---- The foreign interpreter. ----
@@ -153,6 +184,9 @@ class Scripted:
     def __init__(self, case, backend):
         self.results, self.backend = case["results"], backend
         self.lock, self.payloads = threading.Lock(), {}
+        # A state of the definition "hasty" keeps its time: the execution's is over first.
+        self.impatient = {state for state, results in case["results"].items()
+                          if case["definition"] != "hasty" and (HANGS in results or SILENT in results)}
 
     def invoke(self, parameters):
         state, payload = parameters["FunctionName"], json.loads(parameters["Payload"])
@@ -166,9 +200,13 @@ class Scripted:
             scripted = self.results.get(state) or [{}]
             result = scripted[min(len(seen), len(scripted)) - 1]
         if result.get("hang"):
-            time.sleep(3)
+            time.sleep(HANG)
         if result.get("token"):
             self.settle(token, result["token"])
+        if result.get("error", "").startswith("Lambda."):
+            # Not the function's error but its invocation's: the API's answer, as botocore tells it.
+            raise ClientError({"Error": {"Code": result["error"].removeprefix("Lambda."), "Message": result["cause"]},
+                               "ResponseMetadata": {"HTTPStatusCode": 500, "RequestId": "request"}}, "Invoke")
         if "error" in result:
             message = {"errorMessage": result["cause"], "errorType": result["error"]}
             return {"FunctionError": "Unhandled", "Payload": message, "StatusCode": 200}
@@ -207,10 +245,15 @@ class Foreign:
         self.scripts = {}
         moto_plus.lambda_tasks._invoke_lambda_function = self.invoke
         retrier_decl.time = Hurry
+        TimeoutSeconds._eval_seconds = self.patience
         logging.disable(logging.CRITICAL)
 
     def invoke(self, parameters, region, state_credentials):
         return self.scripts[json.loads(parameters["Payload"])["execution"]].invoke(parameters)
+
+    def patience(self, env):
+        execution = env.states.context_object.context_object_data["Execution"]["Name"]
+        return PATIENCE if env.next_state_name in self.scripts[execution].impatient else 3600
 
     def play(self, name, case):
         script = self.scripts[name] = Scripted(case, self.backend)
@@ -257,7 +300,7 @@ def paths(events):
 def setUpModule():
     build()
     definition = definition_for_tests()
-    definitions = {"shipped": definition, "impatient": impatient(definition)}
+    definitions = {"shipped": definition, "hasty": hasty(definition)}
     cases = {case["name"]: case for case in cases_of(definition)}
     for case in cases.values():
         case["input"].setdefault("release", "r")
@@ -283,11 +326,17 @@ class Interpreters(unittest.TestCase):
         for name in self.cases:
             with self.subTest(name):
                 ours, theirs = self.normal_ours(name), self.normal_theirs(name)
-                if name in DIFFERENT:
-                    self.assertNotEqual(ours, theirs, "they agree by now: take it out of DIFFERENT")
-                    self.assertEqual({k: ours[k] for k in DIFFERENT[name]}, DIFFERENT[name])
-                else:
-                    self.assertEqual(ours, theirs)
+                difference = DIFFERENT.get(name)
+                if difference:
+                    self.differ(ours, theirs, difference)
+                    for field in (*difference["ours"], *difference["follows"]):
+                        ours.pop(field), theirs.pop(field)
+                self.assertEqual(ours, theirs)
+
+    def differ(self, ours, theirs, difference):
+        self.assertNotEqual(ours, theirs, "they agree by now: take it out of DIFFERENT")
+        self.assertEqual({k: ours[k] for k in difference["ours"]}, difference["ours"], difference["clause"])
+        self.assertEqual({k: theirs[k] for k in difference["theirs"]}, difference["theirs"], "the emulator has changed")
 
     def normal_ours(self, name):
         ours = self.ours[name]

@@ -25,7 +25,9 @@ const (
 	version    = "7.6.1"
 	folder     = "../../.build/npm"
 	guid       = "72d3162e-cc78-11e3-81ab-4c9367dc0958"
-	secret     = "It's a Secret to Everybody" // GitHub: validating webhook deliveries
+	// repositoryID is that of Codertocat/Hello-World, the repository of the tag events.
+	repositoryID = 186853002
+	secret       = "It's a Secret to Everybody" // GitHub: validating webhook deliveries
 )
 
 // example is an event's examples in the collection.
@@ -70,19 +72,21 @@ func install(t *testing.T) {
 // world is a handler and what it accepts.
 type world struct {
 	handler  webhook.Handler
+	registry release.Registry
+	shape    shape
 	accepted []release.Request
 }
 
 // newWorld knows the repository of the examples, Codertocat/Hello-World, by its id.
 func newWorld(tags, trigger string) *world {
-	w := &world{}
-	registry := release.Registry{Apps: []release.App{{
-		Name: "hello", Repository: release.Repository{ID: 186853002, Name: "Codertocat/Hello-World"}, Tags: tags, Trigger: trigger,
+	w := &world{shape: plain}
+	w.registry = release.Registry{Apps: []release.App{{
+		Name: "hello", Repository: release.Repository{ID: repositoryID, Name: "Codertocat/Hello-World"}, Tags: tags, Trigger: trigger,
 	}}}
 	w.handler = webhook.Handler{
 		Secrets: &webhook.CachedSecrets{Clock: clock.System{}, Read: func(context.Context) ([]string, error) { return []string{secret}, nil }},
 		Registry: func(context.Context) (release.Registry, error) {
-			return registry, nil
+			return w.registry, nil
 		},
 		Accept: func(_ context.Context, requests []release.Request) release.Answer {
 			w.accepted = append(w.accepted, requests...)
@@ -93,71 +97,67 @@ func newWorld(tags, trigger string) *world {
 	return w
 }
 
-func (w *world) deliver(event string, body []byte, signature string) release.Answer {
-	header := http.Header{}
-	header.Set("Content-Type", "application/json")
-	header.Set("X-GitHub-Event", event)
-	header.Set("X-GitHub-Delivery", guid)
-	if signature != "" {
-		header.Set("X-Hub-Signature-256", signature)
-	}
-	return w.handler.Handle(context.Background(), webhook.Delivery{Method: http.MethodPost, Header: header, Body: body})
-}
-
 // total is how many payloads the collection has.
 const total = 329
+
+// expected counts the answers to the events of tags; to any other it is "event",
+// to a ping "ping".
+type expected struct {
+	push, create, release map[release.AnswerCode]int
+	started               int
+}
+
+var whenPushed = expected{
+	push:    map[release.AnswerCode]int{release.CodeStarted: 1, release.CodeTagDeleted: 4, release.CodeBranch: 2},
+	create:  map[release.AnswerCode]int{release.CodeStarted: 5},
+	release: map[release.AnswerCode]int{release.CodeOtherTrigger: 3, release.CodeEvent: 10},
+	started: 6,
+}
+
+func (e expected) want(of example) map[release.AnswerCode]int {
+	switch of.Name {
+	case "ping":
+		return map[release.AnswerCode]int{release.CodePing: len(of.Examples)}
+	case "push":
+		return e.push
+	case "create":
+		return e.create
+	case "release":
+		return e.release
+	}
+	return map[release.AnswerCode]int{release.CodeEvent: len(of.Examples)}
+}
 
 func TestOnlyTheEventsOfTagsStartReleases(t *testing.T) {
 	all := examples(t)
 	tests := []struct {
 		name, tags, trigger string
-		// want counts the answers to the events of tags; to any other it is "event", to a ping "ping".
-		push, create, release map[release.AnswerCode]int
-		started               int
+		expected            expected
 	}{
-		{
-			name: "a tag is released when it is pushed", tags: "{version}",
-			push:    map[release.AnswerCode]int{release.CodeStarted: 1, release.CodeTagDeleted: 4, release.CodeBranch: 2},
-			create:  map[release.AnswerCode]int{release.CodeStarted: 5},
-			release: map[release.AnswerCode]int{release.CodeOtherTrigger: 3, release.CodeEvent: 10},
-			started: 6,
-		},
-		{
-			name: "a tag is released when its GitHub release is published", tags: "{version}", trigger: release.TriggerRelease,
+		{"a tag is released when it is pushed", "{version}", "", whenPushed},
+		{"a tag is released when its GitHub release is published", "{version}", release.TriggerRelease, expected{
 			push:    map[release.AnswerCode]int{release.CodeOtherTrigger: 1, release.CodeTagDeleted: 4, release.CodeBranch: 2},
 			create:  map[release.AnswerCode]int{release.CodeOtherTrigger: 5},
 			release: map[release.AnswerCode]int{release.CodeStarted: 3, release.CodeEvent: 10},
 			started: 3,
-		},
-		{
-			name: "a tag that is none of the app's is ignored", tags: "v{version}",
+		}},
+		{"a tag that is none of the app's is ignored", "v{version}", "", expected{
 			push:    map[release.AnswerCode]int{release.CodeTagPattern: 1, release.CodeTagDeleted: 4, release.CodeBranch: 2},
 			create:  map[release.AnswerCode]int{release.CodeTagPattern: 5},
 			release: map[release.AnswerCode]int{release.CodeTagPattern: 3, release.CodeEvent: 10},
-		},
+		}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			w, count := newWorld(test.tags, test.trigger), 0
 			for _, event := range all {
-				want := map[release.AnswerCode]int{release.CodeEvent: len(event.Examples)}
-				switch event.Name {
-				case "ping":
-					want = map[release.AnswerCode]int{release.CodePing: len(event.Examples)}
-				case "push":
-					want = test.push
-				case "create":
-					want = test.create
-				case "release":
-					want = test.release
-				}
 				count += len(event.Examples)
-				if got := w.answers(t, event); !maps.Equal(got, want) {
+				if got, want := w.answers(t, event), test.expected.want(event); !maps.Equal(got, want) {
 					t.Errorf("%s: got the codes %v, want %v", event.Name, got, want)
 				}
 			}
-			if len(w.accepted) != test.started || count != total {
-				t.Errorf("%d of %d payloads started a release, want %d of %d", len(w.accepted), count, test.started, total)
+			if len(w.accepted) != test.expected.started || count != total {
+				t.Errorf("%d of %d payloads started a release, want %d of %d", len(w.accepted), count, test.expected.started, total)
 			}
 		})
 	}
@@ -168,14 +168,14 @@ func (w *world) answers(t *testing.T, event example) map[release.AnswerCode]int 
 	t.Helper()
 	codes := map[release.AnswerCode]int{}
 	for _, body := range event.Examples {
-		answer := w.deliver(event.Name, body, github.Sign(secret, body))
+		answer, status := w.deliver(t, event.Name, body, github.Sign(secret, body))
 		codes[answer.Code]++
 		want := http.StatusOK
 		if answer.Code == release.CodeStarted {
 			want = http.StatusAccepted
 		}
-		if answer.HTTPStatus() != want || answer.Reason == "" {
-			t.Errorf("%s: HTTP %d with the reason %q, want %d and a reason", event.Name, answer.HTTPStatus(), answer.Reason, want)
+		if status != want || answer.Reason == "" {
+			t.Errorf("%s: HTTP %d with the reason %q, want %d and a reason", event.Name, status, answer.Reason, want)
 		}
 	}
 	return codes
@@ -193,7 +193,7 @@ func TestARequestSaysWhatTheEventSays(t *testing.T) {
 	}
 	got := w.accepted[0]
 	want := release.Source{
-		RepositoryID: 186853002, Repository: "Codertocat/Hello-World", Tag: "simple-tag", Commit: "6113728f27ae82c7b1a177c8d03f9e96e0adf246",
+		RepositoryID: repositoryID, Repository: "Codertocat/Hello-World", Tag: "simple-tag", Commit: "6113728f27ae82c7b1a177c8d03f9e96e0adf246",
 	}
 	if got.Source != want || got.Version != "simple-tag" || got.Actor != "Codertocat" || got.Delivery != guid || got.Attempt != 1 {
 		t.Errorf("got %+v, want source %+v", got, want)
@@ -206,9 +206,9 @@ func TestNoPayloadIsBelievedWithoutItsSignature(t *testing.T) {
 	for _, event := range examples(t) {
 		for _, body := range event.Examples {
 			for _, signature := range []string{"", other, github.Sign("another secret", body)} {
-				answer := w.deliver(event.Name, body, signature)
-				if answer.Code != release.CodeSignature || answer.HTTPStatus() != http.StatusUnauthorized {
-					t.Errorf("%s with the signature %q: got %s, HTTP %d", event.Name, signature, answer.Code, answer.HTTPStatus())
+				answer, status := w.deliver(t, event.Name, body, signature)
+				if answer.Code != release.CodeSignature || status != http.StatusUnauthorized {
+					t.Errorf("%s with the signature %q: got %s, HTTP %d", event.Name, signature, answer.Code, status)
 				}
 			}
 		}

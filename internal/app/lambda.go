@@ -214,13 +214,18 @@ func RunWebhook() {
 	run(func(ctx context.Context, p *Parts, clients *awsapi.Clients) (any, error) {
 		api := secretsmanager.NewFromConfig(clients.Config(""))
 		id, err := required(envWebhookSecret)
-		handler := p.Webhook(&webhook.CachedSecrets{Clock: p.Clock, Read: func(ctx context.Context) ([]string, error) {
+		return WebhookFunction(p.Webhook(&webhook.CachedSecrets{Clock: p.Clock, Read: func(ctx context.Context) ([]string, error) {
 			return webhookSecrets(ctx, api, id)
-		}})
-		return func(ctx context.Context, request events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
-			return response(handler.Handle(ctx, delivery(request)))
-		}, err
+		}})), err
 	}, NeedExecutions)
+}
+
+// WebhookFunction is the handler as a Lambda that gets events of the payload
+// format 2.0, which HTTP APIs and function URLs both send.
+func WebhookFunction(h *webhook.Handler) func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
+	return func(ctx context.Context, request events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
+		return response(h.Handle(ctx, delivery(request)))
+	}
 }
 
 // webhookSecrets are the current secret and, while it is being rotated, the previous.
