@@ -16,14 +16,33 @@
 // All waiting goes through a clock.Clock, so that an engine also works in
 // virtual time.
 //
+// # Where the States Language and Step Functions differ
+//
+// The engine follows Step Functions there:
+//
+//   - A path that finds nothing in Parameters, ItemSelector or ResultSelector.
+//     The specification (Payload Template): "If the path is legal but cannot be
+//     applied successfully, the interpreter fails the machine execution with an
+//     Error Name of States.ParameterPathFailure". Step Functions also fails the
+//     execution, but names it States.Runtime, of which the developer guide says
+//     (Error names): it "will always cause the execution to fail" and a Catch of
+//     States.ALL "won't catch" it. So does the engine: nothing retries or catches
+//     it, and its name is States.Runtime. An intrinsic function that fails
+//     (specification: States.IntrinsicFailure) and a missing path in InputPath or
+//     OutputPath are the same.
+//   - States.DataLimitExceeded is never matched by States.ALL, as the guide says.
+//     The specification does not know it.
+//
 // # What differs from Step Functions
 //
-//   - States.DataLimitExceeded is never matched by States.ALL, as the guide says.
-//   - A missing path in InputPath, OutputPath, Parameters, ItemSelector or
-//     ResultSelector and a failing intrinsic are States.Runtime, which nothing
-//     retries or catches. The guide also has the names
-//     States.ParameterPathFailure and States.IntrinsicFailure for them; recorded
-//     executions end with States.Runtime.
 //   - A task's result has ExecutedVersion, Payload and StatusCode, and none of
 //     the SDK's metadata.
+//
+// # What differs from moto's interpreter
+//
+// e2e/test_asl.py runs the definition on both, and lists each difference with its
+// clause. There are two: moto's Catch takes the States.Runtime above, against
+// both texts; and an execution that passes the TimeoutSeconds of the machine
+// ends TIMED_OUT without an error, where the specification (Top-level fields)
+// has the interpreter fail "the machine with a States.Timeout Error Name".
 package asl
