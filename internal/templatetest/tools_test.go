@@ -77,25 +77,3 @@ func TestAslValidatorAcceptsTheDefinition(t *testing.T) {
 	}
 	run(t, validator, "--json-path", "statemachine/release.asl.json")
 }
-
-// maxBinary is the largest binary of a function, in bytes: a cold start loads it.
-const maxBinary = 12 << 20
-
-func TestBinariesAreSmall(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds every function")
-	}
-	folder := t.TempDir()
-	run(t, "make", "functions", "BUILD_DIR="+folder)
-	for _, name := range functions(t) {
-		info, err := os.Stat(filepath.Join(folder, name, "bootstrap"))
-		if err != nil {
-			t.Error(err)
-			continue
-		}
-		t.Logf("%-9s %5.2f MiB", name, float64(info.Size())/(1<<20))
-		if info.Size() > maxBinary {
-			t.Errorf("%s has %d bytes, want at most %d", name, info.Size(), maxBinary)
-		}
-	}
-}
