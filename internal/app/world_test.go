@@ -47,15 +47,16 @@ type world struct {
 var parsed = &app.Parsed{}
 
 type worldOptions struct {
-	seed     uint64
-	registry string
+	seed      uint64
+	registry  string
+	functions []demo.Function
 }
 
 func newWorld(t *testing.T, o worldOptions) *world {
 	t.Helper()
 	w := &world{t: t, table: &flakyTable{Table: ledger.NewMemoryTable(), partitions: map[string]bool{}}, store: asl.NewMemoryStore()}
 	var err error
-	w.World, err = demo.NewWorld(t.Context(), demo.WorldOptions{Seed: o.seed, Registry: o.registry, Table: w.table, Store: w.store})
+	w.World, err = demo.NewWorld(t.Context(), demo.WorldOptions{Seed: o.seed, Registry: o.registry, Functions: o.functions, Table: w.table, Store: w.store})
 	if err != nil {
 		t.Fatal(err)
 	}
