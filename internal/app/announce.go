@@ -64,13 +64,16 @@ type Herald struct {
 	Log  *slog.Logger
 }
 
-func (h Herald) tell(ctx context.Context, rel *release.Release, happening report.Happening, environment string) {
+// tell announces what happened. The result is false if somebody listens and could not be told.
+func (h Herald) tell(ctx context.Context, rel *release.Release, happening report.Happening, environment string) bool {
 	if h.Announcer == nil || rel.Request.DryRun {
-		return
+		return true
 	}
-	if err := h.Announcer.Announce(ctx, happening, report.NewEvent(*rel, happening, environment, h.link(rel))); err != nil {
+	err := h.Announcer.Announce(ctx, happening, report.NewEvent(*rel, happening, environment, h.link(rel)))
+	if err != nil {
 		h.Log.WarnContext(ctx, "an event was not sent", "release", rel.ID, "happening", happening, "environment", environment, "error", err)
 	}
+	return err == nil
 }
 
 // link is the address of a release's execution; empty if there is none.

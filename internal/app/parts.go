@@ -168,9 +168,11 @@ func (p *Parts) Conclude() Task {
 }
 
 // Report is the task of that name.
-func (p *Parts) Report() Task {
-	t := &Reporting{Core: p.Core(), GitHub: p.GitHub, Herald: p.herald()}
-	return t.Do
+func (p *Parts) Report() Task { return p.Reporting().Do }
+
+// Reporting tells others how releases go.
+func (p *Parts) Reporting() *Reporting {
+	return &Reporting{Core: p.Core(), GitHub: p.GitHub, Herald: p.herald()}
 }
 
 func (p *Parts) herald() Herald { return Herald{Announcer: p.Announcer, Link: p.Link, Log: p.Log} }

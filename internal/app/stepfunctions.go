@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
 	"github.com/tagboat/tagboat/internal/release"
+	"github.com/tagboat/tagboat/internal/report"
 )
 
 // TokenAPI is what [StepFunctionsTokens] needs of Step Functions.
@@ -117,8 +118,6 @@ func ConsoleLink(stateMachine string) func(execution string) string {
 		if len(parts) < 7 || execution == "" {
 			return ""
 		}
-		region := parts[3]
-		return fmt.Sprintf("https://%s.console.aws.amazon.com/states/home?region=%s#/v2/executions/details/%s",
-			region, region, url.PathEscape(executionARN(stateMachine, execution)))
+		return report.Console(parts[3], "states") + "#/v2/executions/details/" + url.PathEscape(executionARN(stateMachine, execution))
 	}
 }

@@ -32,6 +32,8 @@ const (
 	resumeInterval = 5 * time.Second
 	// sweepInterval is that of the stack's schedule.
 	sweepInterval = 5 * time.Minute
+	// reportInterval is how often GitHub is told what is new.
+	reportInterval = 30 * time.Second
 )
 
 // station is Tagboat on this machine: the engine, its state file, and clients
@@ -151,6 +153,11 @@ func (s *station) start(ctx context.Context) {
 	problem := s.resume(ctx, "")
 	s.sweeper.Go(func() { s.sweep(ctx) })
 	s.sweeper.Go(func() { s.lookForMissed(ctx) })
+	s.sweeper.Go(func() {
+		for reporting := s.local.Reporting(); s.clock.Sleep(ctx, reportInterval) == nil; {
+			reporting.Watch(ctx)
+		}
+	})
 	s.sweeper.Go(func() {
 		for s.clock.Sleep(ctx, resumeInterval) == nil {
 			problem = s.resume(ctx, problem)

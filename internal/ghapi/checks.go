@@ -36,41 +36,56 @@ type CheckRun struct {
 }
 
 // PutCheckRun creates the check run of a release, or brings the one that is there
-// up to date. It can be called again after a lost answer. Only a GitHub App may
-// write check runs: see [Client.IsApp].
+// up to date. It can be called again after a lost answer. Two callers at the same
+// time may both create one: without an ID, all that are there are brought up to
+// date. Only a GitHub App may write check runs: see [Client.IsApp].
 func (c *Client) PutCheckRun(ctx context.Context, repo int64, run CheckRun) (id int64, err error) {
 	if err := checkCommit(run.Commit); err != nil {
 		return 0, err
 	}
-	if run.ID == 0 {
-		if run.ID, err = c.findCheckRun(ctx, repo, run); err != nil {
+	if run.ID != 0 {
+		return c.updateCheckRun(ctx, repo, run)
+	}
+	found, err := c.findCheckRuns(ctx, repo, run)
+	if err != nil {
+		return 0, err
+	}
+	for _, run.ID = range found {
+		if id, err = c.updateCheckRun(ctx, repo, run); err != nil {
 			return 0, err
 		}
 	}
-	k := post(repo, "/check-runs", run.create(), "the check run of release "+quote(run.Release), writeChecks)
-	if run.ID != 0 {
-		k.method, k.path, k.body = http.MethodPatch, "/check-runs/"+strconv.FormatInt(run.ID, 10), run.update()
+	if id != 0 {
+		return id, nil
 	}
-	var put github.CheckRun
-	_, err = c.do(ctx, k, &put)
-	return put.GetID(), err
+	var created github.CheckRun
+	_, err = c.do(ctx, post(repo, "/check-runs", run.create(), "the check run of release "+quote(run.Release), writeChecks), &created)
+	return created.GetID(), err
 }
 
-// findCheckRun finds the check run of a release; 0 if there is none.
-func (c *Client) findCheckRun(ctx context.Context, repo int64, run CheckRun) (id int64, err error) {
+func (c *Client) updateCheckRun(ctx context.Context, repo int64, run CheckRun) (id int64, err error) {
+	k := post(repo, "/check-runs/"+strconv.FormatInt(run.ID, 10), run.update(), "the check run of release "+quote(run.Release), writeChecks)
+	k.method = http.MethodPatch
+	var updated github.CheckRun
+	_, err = c.do(ctx, k, &updated)
+	return updated.GetID(), err
+}
+
+// findCheckRuns finds the check runs of a release, by name and external id.
+func (c *Client) findCheckRuns(ctx context.Context, repo int64, run CheckRun) (ids []int64, err error) {
 	query := url.Values{"check_name": {run.Name}, "filter": {"all"}, "per_page": {"100"}}
 	k := read(repo, "/commits/"+run.Commit+"/check-runs?"+query.Encode(), "the check runs of commit "+run.Commit)
 	k.permission = writeChecks
 	var found github.ListCheckRunsResults
 	if _, err := c.do(ctx, k, &found); err != nil {
-		return 0, err
+		return nil, err
 	}
 	for _, candidate := range found.CheckRuns {
 		if candidate.GetExternalID() == run.Release && candidate.GetName() == run.Name {
-			return candidate.GetID(), nil
+			ids = append(ids, candidate.GetID())
 		}
 	}
-	return 0, nil
+	return ids, nil
 }
 
 func (r CheckRun) status() string {

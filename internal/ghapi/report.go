@@ -107,16 +107,21 @@ func releaseOf(payload json.RawMessage) string {
 	return id
 }
 
-// DeploymentStatus adds a status to a deployment. The states are GitHub's:
-// queued, pending, in_progress, success, failure, error, inactive. The
-// description is cut to 140 characters; an empty logURL is none.
-func (c *Client) DeploymentStatus(ctx context.Context, repo, deployment int64, state, description, logURL string) error {
+// DeploymentStatus is how a deployment stands.
+type DeploymentStatus struct {
+	// State is GitHub's: queued, pending, in_progress, success, failure, error, inactive.
+	State string
+	// Description is cut to 140 characters.
+	Description string
+	// Log is the address of what happens, Environment that of what runs there; empty is none.
+	Log, Environment string
+}
+
+// DeploymentStatus adds a status to a deployment.
+func (c *Client) DeploymentStatus(ctx context.Context, repo, deployment int64, s DeploymentStatus) error {
 	request := github.DeploymentStatusRequest{
-		State:       github.String(state),
-		Description: github.String(cut(description, maxDescription)),
-	}
-	if logURL != "" {
-		request.LogURL = github.String(logURL)
+		State: github.String(s.State), Description: github.String(cut(s.Description, maxDescription)),
+		LogURL: optional(s.Log), EnvironmentURL: optional(s.Environment),
 	}
 	path := "/deployments/" + strconv.FormatInt(deployment, 10) + "/statuses"
 	what := "the status of deployment " + strconv.FormatInt(deployment, 10)

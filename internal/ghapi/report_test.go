@@ -131,7 +131,9 @@ func TestStatuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, state := range []string{"in_progress", "success"} {
-			if err := w.client.DeploymentStatus(t.Context(), repoID, id, state, long, "https://example.com/x"); err != nil {
+			if err := w.client.DeploymentStatus(t.Context(), repoID, id, ghapi.DeploymentStatus{
+				State: state, Description: long, Log: "https://example.com/x", Environment: "https://example.com/y",
+			}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -147,8 +149,8 @@ func TestStatuses(t *testing.T) {
 		if len(commit) != 1 || commit[0].Context != "tagboat/orders" || commit[0].Description != want || commit[0].TargetURL != "https://example.com/x" {
 			t.Errorf("got commit statuses %+v", commit)
 		}
-		expect(t, w.client.DeploymentStatus(t.Context(), repoID, id, "splendid", "", ""), release.Invalid)
-		expect(t, w.client.DeploymentStatus(t.Context(), repoID, id+99, "success", "", ""), release.NotFound)
+		expect(t, w.client.DeploymentStatus(t.Context(), repoID, id, ghapi.DeploymentStatus{State: "splendid"}), release.Invalid)
+		expect(t, w.client.DeploymentStatus(t.Context(), repoID, id+99, ghapi.DeploymentStatus{State: "success"}), release.NotFound)
 		expect(t, w.client.CommitStatus(t.Context(), repoID, strings.Repeat("c", 40), "success", "x", "", ""), release.Invalid)
 	})
 }

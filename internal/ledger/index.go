@@ -48,6 +48,9 @@ func (l *Ledger) index(ctx context.Context, rel release.Release, expires time.Ti
 		{attemptsPartition(rel.Request), attemptSort(rel.Attempt)},
 		activeKey(rel.ID),
 	}
+	if !rel.Request.DryRun {
+		keys = append(keys, untoldKey(rel.ID))
+	}
 	for _, key := range keys {
 		if _, err := l.add(ctx, key, entry{ID: rel.ID, DryRun: rel.Request.DryRun}, expires); err != nil {
 			return err

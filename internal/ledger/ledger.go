@@ -18,6 +18,7 @@
 //	releases/APP        TIME/ID                       index of an app's releases
 //	attempts/SOURCE     NUMBER                        index of the attempts from one source
 //	active              ID                            releases that have not ended
+//	untold              ID                            releases whose end may not have been told
 //	lease               NAME                          a lease with its queue
 //	freeze              APP/ENV                       a freeze; APP or ENV is empty for all of them
 //	live                APP/ENV/ACCOUNT/REGION        what is live at a site

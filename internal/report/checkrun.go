@@ -33,36 +33,80 @@ func conclusion(state release.State) string {
 	return "failure"
 }
 
-// summary is Markdown. Rows that would pass GitHub's limit are counted instead.
+// summary is Markdown. What a table of all targets has no room for is left out:
+// first the links, then rows, which are counted instead.
 func summary(v View) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s\n\nRelease `%s`, attempt %d, of %s.\n", plain(Sentence(v.Release)), v.ID, v.Attempt, plain(v.Source.String()))
 	if v.Error != "" {
 		fmt.Fprintf(&text, "\n**What happened**\n\n%s\n", quoted(v.Error))
 	}
-	if v.Remedy != "" {
-		fmt.Fprintf(&text, "\n**What to do**\n\n%s\n", quoted(v.Remedy))
+	if next := nextStep(v.Release); next != "" {
+		fmt.Fprintf(&text, "\n**What to do**\n\n%s\n", next)
 	}
 	if len(v.Steps) == 0 {
 		return text.String()
 	}
-	text.WriteString("\n| | environment | account | region | step | target | before → after |\n|---|---|---|---|---|---|---|\n")
-	const rest = 100 // for the last line
-	length := utf8.RuneCountInString(text.String())
-	for i, step := range v.Steps {
-		row := row(step)
-		length += utf8.RuneCountInString(row)
-		if length > ghapi.MaxSummary-rest {
-			fmt.Fprintf(&text, "\n%d more: `tagboat show %s`\n", len(v.Steps)-i, v.ID)
-			break
+	fmt.Fprintf(&text, "\n%s\n\n| | environment | account | region | step | target | before → after |\n|---|---|---|---|---|---|---|\n", progress(v.Steps))
+	room := ghapi.MaxSummary - utf8.RuneCountInString(text.String())
+	if linked := rows(v, true); utf8.RuneCountInString(linked) <= room {
+		return text.String() + linked
+	}
+	return text.String() + fitting(v, rows(v, false), room)
+}
+
+// nextStep is Markdown: what a person can do about the release as it stands.
+func nextStep(rel release.Release) string {
+	switch {
+	case rel.State == release.WaitingApproval:
+		return fmt.Sprintf("Let it go on with `tagboat approve %s`, or end it with `tagboat reject %s`. Whoever sent it cannot approve it.", rel.ID, rel.ID)
+	case rel.State == release.Waiting:
+		return "Nothing: it goes on by itself. `tagboat lease` shows who holds the environment."
+	case rel.Remedy != "":
+		return quoted(rel.Remedy)
+	}
+	return ""
+}
+
+// progress counts the steps that have come to their end.
+func progress(steps []Step) string {
+	changes, settled := 0, 0
+	for _, step := range steps {
+		switch step.State {
+		case release.StepUnchanged:
+			continue
+		case release.StepDone, release.StepFailed, release.StepRolledBack:
+			settled++
 		}
-		text.WriteString(row)
+		changes++
+	}
+	return fmt.Sprintf("%d of %d steps that change something have come to their end; %d find things as wanted.", settled, changes, len(steps)-changes)
+}
+
+func rows(v View, linked bool) string {
+	var text strings.Builder
+	for _, step := range v.Steps {
+		text.WriteString(row(step, linked))
 	}
 	return text.String()
 }
 
+// fitting is as many whole lines of the table as there is room for.
+func fitting(v View, table string, room int) string {
+	const rest = 200 // for the last line
+	length, kept := 0, 0
+	for line := range strings.Lines(table) {
+		if length += utf8.RuneCountInString(line); length > room-rest {
+			head := strings.Join(strings.SplitAfter(table, "\n")[:kept], "")
+			return fmt.Sprintf("%s\n%d more: `tagboat show %s`\n", head, len(v.Steps)-kept, v.ID)
+		}
+		kept++
+	}
+	return table
+}
+
 // row is a line of the table.
-func row(step Step) string {
+func row(step Step, linked bool) string {
 	environment := step.Environment
 	if environment == "" {
 		environment = "tools"
@@ -71,10 +115,13 @@ func row(step Step) string {
 	if step.Error != "" {
 		outcome += ": " + firstLine(step.Error)
 	}
-	cells := []string{strings.ReplaceAll(string(step.State), "_", " "), environment, step.Account, step.Region,
-		strings.ReplaceAll(string(step.Kind), "_", " "), step.Target, outcome}
-	for i, cell := range cells {
-		cells[i] = plain(cell)
+	target := plain(step.Target)
+	if linked && step.Kind == release.UpdateFunction {
+		target = "[" + target + "](" + FunctionLink(step.Region, step.Target, "") + ")"
+	}
+	cells := []string{
+		plain(strings.ReplaceAll(string(step.State), "_", " ")), plain(environment), plain(step.Account), plain(step.Region),
+		plain(strings.ReplaceAll(string(step.Kind), "_", " ")), target, plain(outcome),
 	}
 	return "| " + strings.Join(cells, " | ") + " |\n"
 }

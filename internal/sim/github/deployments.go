@@ -36,8 +36,10 @@ type DeploymentStatus struct {
 	State       string `json:"state"`
 	Description string `json:"description"`
 	LogURL      string `json:"log_url"`
-	Environment string `json:"environment"`
-	Created     time.Time
+	// EnvironmentURL is the address of what runs there.
+	EnvironmentURL string `json:"environment_url"`
+	Environment    string `json:"environment"`
+	Created        time.Time
 }
 
 // CommitStatus is one status of a commit.
@@ -219,7 +221,7 @@ func (r *Repository) createDeploymentStatus(w http.ResponseWriter, req *http.Req
 	d.Statuses = append(d.Statuses, status)
 	reply(w, http.StatusCreated, map[string]any{
 		"id": r.server.newID(), "state": status.State, "description": status.Description,
-		"log_url": status.LogURL, "target_url": status.LogURL, "environment": status.Environment,
+		"log_url": status.LogURL, "target_url": status.LogURL, "environment_url": status.EnvironmentURL, "environment": status.Environment,
 		"created_at": stamp(status.Created),
 	})
 }
