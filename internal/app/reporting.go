@@ -48,6 +48,7 @@ func (r *Reporting) Do(ctx context.Context, in Input) (any, error) {
 	}
 	before := r.told(ctx, rel.ID)
 	after := before
+	after.Record = recordDigest(&rel)
 	if err := errors.Join(r.environments(ctx, in, &rel), r.show(ctx, &rel, &after, in.Do == "end")); err != nil {
 		after.Gap = true
 		r.Log.WarnContext(ctx, "GitHub was not told", "release", in.Release, "do", in.Do, "environment", in.Environment, "error", err)

@@ -44,13 +44,20 @@ type told struct {
 	// Failures counts those in a row, and Next is when to try again.
 	Failures int       `json:"failures,omitempty"`
 	Next     time.Time `json:"next,omitzero"`
-	At       time.Time `json:"at,omitzero"`
+	// Record is a digest of the record that was told, At when that was.
+	Record string    `json:"record,omitempty"`
+	At     time.Time `json:"at,omitzero"`
 }
 
 func digestOf(parts ...string) string {
 	text, _ := json.Marshal(parts) // strings always marshal
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:12])
+}
+
+func recordDigest(rel *release.Release) string {
+	text, _ := json.Marshal(rel) // it was read from JSON
+	return digestOf(string(text))
 }
 
 // told reads what was told of a release. If that cannot be read, nothing was:
@@ -64,7 +71,7 @@ func (r *Reporting) told(ctx context.Context, id string) (t told) {
 
 func (r *Reporting) remember(ctx context.Context, id string, before, after told) {
 	if before == after {
-		return // a waiting release is looked at again once its record changes
+		return
 	}
 	after.At = r.Clock.Now()
 	if err := r.Ledger.Note(ctx, id, toldNote, after); err != nil {
@@ -134,7 +141,7 @@ func (r *Reporting) due(u untold) bool {
 	case u.release.State.Ended():
 		return now.Sub(u.release.Ended) >= settleAfter
 	case u.release.State == release.Waiting, u.release.State == release.WaitingApproval:
-		return u.told.Failures > 0 || u.release.Updated.After(u.told.At)
+		return u.told.Failures > 0 || recordDigest(&u.release) != u.told.Record
 	}
 	return true
 }
@@ -142,6 +149,7 @@ func (r *Reporting) due(u untold) bool {
 // catchUp tells what is new of one release and, if it has ended, all of it for the last time.
 func (r *Reporting) catchUp(ctx context.Context, u untold) (isNew bool, err error) {
 	rel, after := &u.release, u.told
+	after.Record = recordDigest(rel)
 	err = r.show(ctx, rel, &after, rel.State.Ended())
 	if rel.State.Ended() {
 		err = errors.Join(err, r.settle(ctx, rel, &after))
@@ -158,7 +166,8 @@ func (r *Reporting) catchUp(ctx context.Context, u untold) (isNew bool, err erro
 	if over := r.Clock.Now().Sub(rel.Ended) >= giveUpAfter; rel.State.Ended() && (err == nil || over) {
 		err = errors.Join(err, r.Ledger.Told(ctx, rel.ID))
 	}
-	return rel.State.Ended() || after != u.told, err
+	isNew = rel.State.Ended() || after.Status != u.told.Status || after.Check != u.told.Check || err != nil
+	return isNew, err
 }
 
 // settle tells of an ended release what its last task could not: what became of

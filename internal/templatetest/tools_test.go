@@ -45,7 +45,7 @@ func TestTheSAMTransformMakesPlainResources(t *testing.T) {
 	all := len(functions(t))
 	for kind, want := range map[string]int{
 		"AWS::Lambda::Function": all, "AWS::Lambda::Version": all, "AWS::Lambda::Alias": all, "AWS::IAM::Role": all + 1,
-		"AWS::StepFunctions::StateMachine": 1, "AWS::ApiGatewayV2::Api": 1, "AWS::Events::Rule": 5, "AWS::Lambda::Permission": 5,
+		"AWS::StepFunctions::StateMachine": 1, "AWS::ApiGatewayV2::Api": 1, "AWS::Events::Rule": 6, "AWS::Lambda::Permission": 6,
 	} {
 		if got := counts[kind]; got != want {
 			t.Errorf("there are %d resources %s, want %d", got, kind, want)

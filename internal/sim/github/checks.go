@@ -32,6 +32,9 @@ type CheckRun struct {
 	Updates int `json:"-"`
 }
 
+// Title is what GitHub shows beside the name.
+func (c CheckRun) Title() string { return c.Output.Title }
+
 // CheckRuns are the repository's check runs, oldest first.
 func (s *Server) CheckRuns(r *Repository) []CheckRun {
 	defer r.lock()()
