@@ -1,6 +1,7 @@
 package report
 
 import (
+	"strings"
 	"time"
 
 	"github.com/tagboat/tagboat/internal/release"
@@ -12,14 +13,18 @@ const EventSource = "tagboat"
 // Happening is the detail-type of an event.
 type Happening string
 
-// What is told. Events are sent at least once, and not at all if EventBridge
-// takes none: the ledger is the record.
+// What is told. The end of a release is sent at least once, and tried for a day;
+// what happens before is sent once more if a task is run again, and not at all
+// if EventBridge does not take it then: the ledger is the record.
 const (
 	ApprovalAsked       Happening = "Tagboat Approval Asked"
 	EnvironmentStarted  Happening = "Tagboat Environment Started"
 	EnvironmentReleased Happening = "Tagboat Environment Released"
 	ReleaseEnded        Happening = "Tagboat Release Ended"
 )
+
+// Happenings are all detail-types.
+var Happenings = []Happening{ApprovalAsked, EnvironmentStarted, EnvironmentReleased, ReleaseEnded}
 
 // Event is the detail of an event. Fields are added, never changed, within a schema.
 type Event struct {
@@ -32,6 +37,10 @@ type Event struct {
 	State release.State `json:"state"`
 	// Message says it in a sentence.
 	Message string `json:"message"`
+	// Notice is the message, with the next step where there is one, in one line
+	// without double quotes and backslashes: the input transformer of a rule can
+	// put it into any template.
+	Notice string `json:"notice"`
 	// Environment is the one that the event is about; empty for [ReleaseEnded].
 	Environment  string             `json:"environment,omitempty"`
 	Environments []EventEnvironment `json:"environments"`
@@ -68,5 +77,24 @@ func NewEvent(rel release.Release, happening Happening, environment, link string
 	case ApprovalAsked:
 		e.Message = rel.App + " " + rel.Version + " asks to be released to " + environment + "."
 	}
+	e.Notice = notice(e, happening)
 	return e
+}
+
+// maxNotice is how long a notice is at most, in characters.
+const maxNotice = 1000
+
+func notice(e Event, happening Happening) string {
+	text := e.Message
+	switch {
+	case happening == ApprovalAsked:
+		text += " Answer with: tagboat approve " + e.Release + " or tagboat reject " + e.Release
+	case happening == ReleaseEnded && e.Remedy != "":
+		text += " Next: " + e.Remedy
+	}
+	text = strings.Join(strings.Fields(strings.NewReplacer(`"`, "'", `\`, "/").Replace(text)), " ")
+	if runes := []rune(text); len(runes) > maxNotice {
+		text = string(runes[:maxNotice-1]) + "…"
+	}
+	return text
 }

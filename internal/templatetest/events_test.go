@@ -195,3 +195,18 @@ func TestTheMissedEventIsThatOfItsSchedule(t *testing.T) {
 		t.Errorf("event.json is %q of %q, want that of the schedule", look.DetailType, look.Resources)
 	}
 }
+
+// TestTheReportEventOfTheScheduleIsWhatItSends: an input without a release, which asks for a look at all of them.
+func TestTheReportEventOfTheScheduleIsWhatItSends(t *testing.T) {
+	_, properties := functionOf(t, load(t, mainTemplate), "report")
+	sent, _ := at(properties, "Events", "Watch", "Properties", "Input").(string)
+	if at(properties, "Events", "Watch", "Type") != "Schedule" {
+		t.Errorf("the template has no schedule for it")
+	}
+	var want, got app.Input
+	decode(t, event(t, "report/event-watch.json"), &want)
+	decode(t, []byte(sent), &got)
+	if !reflect.DeepEqual(got, want) || got.Do != "watch" {
+		t.Errorf("the schedule sends %+v, the event is %+v", got, want)
+	}
+}
