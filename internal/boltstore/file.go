@@ -67,6 +67,10 @@ func open(path string, limit int) (*File, error) {
 	return f, nil
 }
 
+// Inspect tells what [Open] would refuse about a file, and does not change it. A
+// file that is not there is not refused.
+func Inspect(path string) error { return inspect(path) }
+
 // inspect reads all of an existing file, without a write, and tells what is wrong with it.
 func inspect(path string) error {
 	info, err := os.Stat(path)

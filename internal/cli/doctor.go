@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -28,6 +29,7 @@ type examination struct {
 	*command
 	stack, region             string
 	registry, bucket, uploads string
+	state                     string
 	server                    string
 	manifests                 []string
 	asJSON, strict            bool
@@ -62,6 +64,7 @@ Exit codes: 0 nothing failed; 1 something failed, or with --strict was not as it
 	flags.StringVar(&e.registry, "registry", c.Getenv("TAGBOAT_REGISTRY"), "without a stack: the registry's file, or s3://bucket/key [$TAGBOAT_REGISTRY]")
 	flags.StringVar(&e.bucket, "bucket", c.Getenv("TAGBOAT_BUCKET"), "without a stack: the state bucket [$TAGBOAT_BUCKET]")
 	flags.StringVar(&e.uploads, "uploads-bucket", c.Getenv("TAGBOAT_UPLOADS_BUCKET"), "without a stack: the uploads bucket [$TAGBOAT_UPLOADS_BUCKET]")
+	flags.StringVar(&e.state, "state", cmp.Or(c.Getenv("TAGBOAT_STATE"), defaultState), "without a stack: the local state file [$TAGBOAT_STATE]")
 	flags.StringVar(&e.server, "server", c.Getenv("TAGBOAT_SERVER"), "without a stack: address of the running tagboat serve, asked as well [$TAGBOAT_SERVER]")
 	flags.StringSliceVar(&e.manifests, "manifest", nil, "manifests whose functions are looked for as well")
 	flags.BoolVar(&e.asJSON, "json", false, "print JSON")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tagboat/tagboat/internal/app"
 	"github.com/tagboat/tagboat/internal/awsapi"
+	"github.com/tagboat/tagboat/internal/boltstore"
 	"github.com/tagboat/tagboat/internal/config"
 	"github.com/tagboat/tagboat/internal/doctor"
 	"github.com/tagboat/tagboat/internal/ghapi"
@@ -35,6 +36,7 @@ func (e *examination) local(ctx context.Context, q doctor.Question) (doctor.Repo
 	}
 	l := &doctor.Local{
 		Clients: doctorClients(clients), State: e.bucket, Uploads: e.uploads, WebhookSecret: e.Getenv("TAGBOAT_WEBHOOK_SECRET"),
+		StateFile: e.state, Inspect: boltstore.Inspect,
 	}
 	l.Registry = func(ctx context.Context, report *doctor.Report) (release.Registry, bool) {
 		if inS3 {

@@ -17,6 +17,9 @@ import (
 // that waiting releases take.
 const defaultUnfinished = 5000
 
+// defaultState is the state file where none is named.
+const defaultState = "tagboat.db"
+
 func (c *command) serve() *cobra.Command {
 	var s settings
 	cmd := &cobra.Command{
@@ -50,7 +53,7 @@ Environment, besides the flags' own:
 		{&s.Registry, "registry", "TAGBOAT_REGISTRY", "", "the registry: a file or s3://bucket/key"},
 		{&s.Bucket, "bucket", "TAGBOAT_BUCKET", "", "state bucket, versioned, in the registry's first region"},
 		{&s.Uploads, "uploads-bucket", "TAGBOAT_UPLOADS_BUCKET", "", "bucket where artifacts are uploaded and dropped"},
-		{&s.State, "state", "TAGBOAT_STATE", "tagboat.db", "local state file"},
+		{&s.State, "state", "TAGBOAT_STATE", defaultState, "local state file"},
 		{&s.EventBus, "event-bus", "TAGBOAT_EVENT_BUS", "", "EventBridge bus, in the registry's first region, that is told what becomes of releases"},
 	} {
 		cmd.Flags().StringVar(flag.value, flag.name, cmp.Or(c.Getenv(flag.variable), flag.fallback), flag.usage+" [$"+flag.variable+"]")

@@ -91,7 +91,7 @@ func (o *Outside) Do(ctx context.Context, q Question) Report {
 	registry, valid := o.Clients.StoredRegistry(ctx, report, outputs[outputState], o.RegistryKey)
 	o.Clients.Bucket(ctx, report, "state bucket", "", outputs[outputState])
 	o.Clients.Bucket(ctx, report, "uploads bucket", "", outputs[outputUploads])
-	o.Clients.events(ctx, report, outputs[outputUploads])
+	o.Clients.events(ctx, report, outputs[outputUploads], "Deploy the stack again, or switch on Amazon EventBridge in the bucket's properties.")
 	o.table(ctx, report, outputs[outputTable])
 	o.machine(ctx, report, outputs[outputMachine])
 	o.webhookSecret(ctx, report, parameters[parameterWebhookSecret])

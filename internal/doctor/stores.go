@@ -28,15 +28,14 @@ func (c Clients) Bucket(ctx context.Context, report *Report, check, region, buck
 }
 
 // events looks whether the uploads bucket tells EventBridge what arrives.
-func (c Clients) events(ctx context.Context, report *Report, bucket string) {
+func (c Clients) events(ctx context.Context, report *Report, bucket, remedy string) {
 	l := report.look("uploads events", bucket)
 	out, err := c.Buckets("").GetBucketNotificationConfiguration(ctx, &s3.GetBucketNotificationConfigurationInput{Bucket: &bucket})
 	switch {
 	case err != nil:
-		l.refused(err, "Deploy the stack again.")
+		l.refused(err, remedy)
 	case out.EventBridgeConfiguration == nil:
-		l.fail("Deploy the stack again, or switch on Amazon EventBridge in the bucket's properties.",
-			"it sends no events to EventBridge: nobody notices what is uploaded")
+		l.fail(remedy, "it sends no events to EventBridge: nobody notices what is uploaded")
 	default:
 		l.ok("they go to EventBridge")
 	}
