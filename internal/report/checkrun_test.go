@@ -21,13 +21,13 @@ func TestCheckRunsSayHowTheReleaseStands(t *testing.T) {
 		release.FailedClean:     {"failure", "> the alarm rang  \n> at noon"},
 		release.FailedDirty:     {"failure", "needs a hand"},
 		release.Refused:         {"failure", "nothing was touched"},
-		release.Rejected:        {"failure", "was rejected"},
+		release.Rejected:        {"failure", "was rejected by alice"},
 		release.Superseded:      {"cancelled", "by a newer release"},
 		release.Expired:         {"timed_out", "was not approved in time"},
 	} {
 		rel := orders(state)
-		if state != release.FailedClean && state != release.FailedDirty {
-			rel.Error = "it \\ was"
+		if state == release.Rejected {
+			rel.Error = "rejected by alice"
 		}
 		run := report.CheckRun(report.NewView(rel, nil, nil), "https://example.com/log")
 		if run.Conclusion != want.conclusion || !strings.Contains(run.Summary, want.says) {
