@@ -53,6 +53,12 @@ func NeedTargets(_ context.Context, p *Parts, clients *awsapi.Clients) error {
 	return nil
 }
 
+// NeedRemover gives the client that deletes staged objects.
+func NeedRemover(_ context.Context, p *Parts, clients *awsapi.Clients) error {
+	p.Remover = func(region string) artifact.Remover { return clients.S3(region) }
+	return nil
+}
+
 // NeedAlarms gives the client for alarms in target accounts.
 func NeedAlarms(_ context.Context, p *Parts, clients *awsapi.Clients) error {
 	p.Alarms = func(ctx context.Context, t release.Target) (function.AlarmsAPI, error) {

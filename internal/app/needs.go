@@ -30,6 +30,12 @@ type needs struct {
 	// undecided is true if a release of the app has not written down yet which
 	// layer versions it is going to use.
 	undecided bool
+	// past are the app's releases, the newest first. codes are the digests of
+	// archives that running releases and what is live have; staging is true if a
+	// release of the app may still be about to stage some.
+	past    []ledger.Past
+	codes   map[string]bool
+	staging bool
 }
 
 // needs reads the ledger. Releases that have not ended are read first: one that
@@ -50,10 +56,18 @@ func (c *Core) needs(ctx context.Context, pruning *release.Release) (*needs, err
 	n := &needs{
 		made: map[string]map[string]bool{}, kept: map[string]map[string]bool{},
 		layers: map[string]bool{}, arns: map[string]bool{}, plans: map[release.Pointer][]byte{},
+		past: history, codes: map[string]bool{},
 	}
 	n.addLive(live)
+	if err := c.addLiveCodes(ctx, n, pruning.App, live); err != nil {
+		return nil, err
+	}
+	dirty, err := c.dirty(ctx)
+	if err != nil {
+		return nil, err
+	}
 	under := map[string]bool{}
-	for _, rel := range active {
+	for _, rel := range append(active, dirty...) {
 		under[rel.ID] = true
 		if err := c.addRunning(ctx, n, pruning, rel); err != nil {
 			return nil, err
@@ -79,6 +93,26 @@ func (c *Core) needs(ctx context.Context, pruning *release.Release) (*needs, err
 // was in order when that took its leases.
 func mayGoOn(rel, pruning *release.Release) bool {
 	return !rel.State.Ended() || rel.State == release.FailedDirty && rel.Created.After(pruning.Created)
+}
+
+// dirty are the releases that hold the lease of an environment which needs a hand.
+func (c *Core) dirty(ctx context.Context) ([]release.Release, error) {
+	leases, err := c.Ledger.Leases(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var rels []release.Release
+	for _, lease := range leases {
+		if lease.Dirty == "" {
+			continue
+		}
+		rel, err := c.Ledger.Release(ctx, lease.Holder.Release)
+		if err != nil {
+			return nil, err
+		}
+		rels = append(rels, rel)
+	}
+	return rels, nil
 }
 
 // objectName names a function, whatever environment it is in.
@@ -144,8 +178,16 @@ func (n *needs) addResults(results map[string]release.Result) {
 // addRunning adds what a release that goes on needs: everything that its plans
 // name and its results. Dry runs carry nothing out.
 func (c *Core) addRunning(ctx context.Context, n *needs, pruning *release.Release, rel release.Release) error {
+	own := rel.App == pruning.App
+	// What is staged is settled when the plan is made. A dry run stages, too.
+	n.staging = n.staging || own && rel.Plan == (release.Pointer{})
 	if rel.Request.DryRun {
 		return nil
+	}
+	if own {
+		if err := c.addArtifacts(ctx, n, rel.ID); err != nil {
+			return err
+		}
 	}
 	results, err := c.Ledger.Results(ctx, rel.ID)
 	if err != nil {
@@ -161,7 +203,7 @@ func (c *Core) addRunning(ctx context.Context, n *needs, pruning *release.Releas
 		if err != nil {
 			return err
 		}
-		if rel.App == pruning.App && pointer == rel.Plan {
+		if own && pointer == rel.Plan {
 			n.undecided = n.undecided || plan == nil || publishes(plan, results)
 		}
 	}
@@ -255,10 +297,12 @@ func (c *Core) addLayers(ctx context.Context, n *needs, pointer release.Pointer)
 
 // usesLayer tells whether a layer version is live or named by a plan.
 func (n *needs) usesLayer(arn string) bool {
-	if n.arns[arn] {
-		return true
-	}
-	quoted := []byte(`"` + arn + `"`)
+	return n.arns[arn] || n.planned(arn)
+}
+
+// planned tells whether a plan names something.
+func (n *needs) planned(name string) bool {
+	quoted := []byte(`"` + name + `"`)
 	for _, text := range n.plans {
 		if bytes.Contains(text, quoted) {
 			return true

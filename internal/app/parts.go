@@ -44,6 +44,8 @@ type Parts struct {
 	UploadsBucket string
 	// S3 is a client with Tagboat's own credentials in a region; empty is home.
 	S3 func(region string) artifact.API
+	// Remover is one that may delete staged objects.
+	Remover func(region string) artifact.Remover
 	// Lambda is a client at a target, narrowed to a phase.
 	Lambda func(ctx context.Context, t release.Target, phase release.Phase) (LambdaClient, error)
 	// Alarms is a client at a target that may only look at alarms.
@@ -69,7 +71,7 @@ func (p *Parts) source() *artifact.Source {
 }
 
 func (p *Parts) stager() *artifact.Stager {
-	return &artifact.Stager{Source: p.source(), S3: p.S3, HTTP: p.HTTP}
+	return &artifact.Stager{Source: p.source(), S3: p.S3, HTTP: p.HTTP, Retired: ledger.New(p.Table, p.Clock).CodeRetired}
 }
 
 // Admit is the task of that name.
@@ -177,9 +179,9 @@ func (p *Parts) Reporting() *Reporting {
 
 func (p *Parts) herald() Herald { return Herald{Announcer: p.Announcer, Link: p.Link, Log: p.Log} }
 
-// Prune is the task that deletes old versions.
+// Prune is the task that deletes old versions and what was staged for them.
 func (p *Parts) Prune() Task {
-	t := &Pruning{Core: p.Core(), Functions: p.functions(release.Registry{}), Layers: p.layers()}
+	t := &Pruning{Core: p.Core(), Functions: p.functions(release.Registry{}), Layers: p.layers(), Remover: p.Remover}
 	return t.Do
 }
 
@@ -309,13 +311,13 @@ type codeArchive struct {
 	registry release.Registry
 }
 
-func (a *codeArchive) SaveCode(ctx context.Context, app, region, codeSHA256, url string) (release.Object, error) {
+func (a *codeArchive) SaveCode(ctx context.Context, app, region, function, codeSHA256, url string) (release.Object, error) {
 	bucket := stagingBucket(a.registry, a.parts.State.Bucket, region)
 	object, err := a.parts.stager().SaveCode(ctx, app, region, bucket, codeSHA256, url)
 	if err != nil {
 		return object, err
 	}
-	return object, a.PutStagedCode(ctx, app, region, codeSHA256, object)
+	return object, a.PutStagedCode(ctx, app, region, codeSHA256, object, forFunction(function))
 }
 
 type uploads struct {

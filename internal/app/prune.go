@@ -3,9 +3,12 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/tagboat/tagboat/internal/artifact"
 	"github.com/tagboat/tagboat/internal/function"
+	"github.com/tagboat/tagboat/internal/layer"
 	"github.com/tagboat/tagboat/internal/plan"
 	"github.com/tagboat/tagboat/internal/release"
 )
@@ -19,7 +22,7 @@ type FunctionPruner interface {
 // LayerPruner deletes versions of layers.
 type LayerPruner interface {
 	Older(ctx context.Context, t release.Target, name string, keep int) ([]string, error)
-	Attached(ctx context.Context, t release.Target) (map[string]bool, error)
+	Uses(ctx context.Context, t release.Target) (layer.Uses, error)
 	SharedBeyond(ctx context.Context, t release.Target, arn string, accounts []string) (bool, error)
 	DeleteVersion(ctx context.Context, t release.Target, arn string) error
 }
@@ -30,10 +33,13 @@ type LayerPruner interface {
 // left is looked at again by the next release.
 //
 // Functions come first: what their old versions used may then be deleted, too.
+// The archives that layers and functions were made from come last.
 type Pruning struct {
 	*Core
 	Functions FunctionPruner
 	Layers    LayerPruner
+	// Remover deletes staged archives in a region.
+	Remover func(region string) artifact.Remover
 }
 
 // pruneKey is where it is noted what was pruned after a release.
@@ -58,19 +64,28 @@ type pruned struct {
 	Problems []string `json:"problems,omitempty"`
 }
 
-// prunable is a function at a site or a layer in a region.
+// prunable is a function at a site, a layer in a region, or what is staged in a region.
 type prunable struct {
-	site  release.Site
-	name  string
-	keep  int
-	layer bool
+	kind prunableKind
+	site release.Site
+	// name and keep are those of the function or the layer.
+	name string
+	keep int
 }
 
+type prunableKind string
+
+const (
+	prunableFunction prunableKind = "function"
+	prunableLayer    prunableKind = "layer"
+	prunableStaged   prunableKind = "staged archives"
+)
+
 func (o prunable) String() string {
-	if o.layer {
-		return fmt.Sprintf("layer %s in %s", o.name, o.site)
+	if o.kind == prunableStaged {
+		return fmt.Sprintf("%s in %s", o.kind, o.site.Region)
 	}
-	return fmt.Sprintf("function %s in %s", o.name, o.site)
+	return fmt.Sprintf("%s %s in %s", o.kind, o.name, o.site)
 }
 
 // pruneTurn is one turn of pruning.
@@ -79,7 +94,7 @@ type pruneTurn struct {
 	scope    *scope
 	note     pruned
 	deadline time.Time
-	attached map[release.Site]map[string]bool
+	uses     map[release.Site]layer.Uses
 }
 
 // Do works one turn.
@@ -99,7 +114,7 @@ func (p *Pruning) Do(ctx context.Context, in Input) (any, error) {
 	if len(objects) == 0 {
 		return Turn{Status: turnDone}, nil
 	}
-	turn := &pruneTurn{Pruning: p, scope: scope, deadline: p.Clock.Now().Add(turnBudget), attached: map[release.Site]map[string]bool{}}
+	turn := &pruneTurn{Pruning: p, scope: scope, deadline: p.Clock.Now().Add(turnBudget), uses: map[release.Site]layer.Uses{}}
 	return turn.work(ctx, objects)
 }
 
@@ -110,25 +125,34 @@ func prunes(rel *release.Release, execution string) bool {
 }
 
 // prunables are the functions and layers of which the manifest says how many
-// versions to keep.
+// versions to keep, and if there are any, the regions in which archives are staged.
 func (s *scope) prunables() []prunable {
-	var functions, layers []prunable
+	var functions, layers, staged []prunable
+	regions := map[string]bool{}
 	for _, site := range plan.SnapshotSites(s.registry, s.app, s.manifest) {
+		if !regions[site.Region] {
+			regions[site.Region] = true
+			tools := release.Site{Environment: release.ToolsEnvironment, Account: s.registry.Tools.Account, Region: site.Region}
+			staged = append(staged, prunable{kind: prunableStaged, site: tools})
+		}
 		if site.InTools() {
 			for _, spec := range s.manifest.Layers {
 				if spec.Keep > 0 {
-					layers = append(layers, prunable{site, spec.Name, spec.Keep, true})
+					layers = append(layers, prunable{prunableLayer, site, spec.Name, spec.Keep})
 				}
 			}
 			continue
 		}
 		for _, spec := range s.manifest.Functions {
 			if spec.Keep > 0 {
-				functions = append(functions, prunable{site, spec.Name, spec.Keep, false})
+				functions = append(functions, prunable{prunableFunction, site, spec.Name, spec.Keep})
 			}
 		}
 	}
-	return append(functions, layers...)
+	if len(functions)+len(layers) == 0 {
+		return nil
+	}
+	return slices.Concat(functions, layers, staged)
 }
 
 // work settles objects until the time of the turn is up. That the turn began is
@@ -160,21 +184,31 @@ func (t *pruneTurn) work(ctx context.Context, objects []prunable) (Turn, error) 
 	return Turn{Status: turnDone}, t.Ledger.Note(ctx, id, pruneKey, t.note)
 }
 
-// settle prunes the first objects and says how many: a layer, or some functions
-// of a site together, since what the ledger says has to be read after their aliases.
+// settle prunes the first objects and says how many: a layer, what is staged in a
+// region, or some functions of a site together, since what the ledger says has to
+// be read after their aliases. It is none if the time of the turn was not enough.
 func (t *pruneTurn) settle(ctx context.Context, objects []prunable) int {
 	first := objects[0]
-	if first.layer {
-		if err := t.pruneLayer(ctx, first); err != nil {
-			t.problem(ctx, first, err)
+	settled, err := true, error(nil)
+	switch first.kind {
+	case prunableLayer:
+		err = t.pruneLayer(ctx, first)
+	case prunableStaged:
+		settled, err = t.pruneStaged(ctx, first)
+	default:
+		n := 1
+		for n < min(len(objects), functionsAtOnce) && objects[n].kind == prunableFunction && objects[n].site == first.site {
+			n++
 		}
-		return 1
+		return t.pruneFunctions(ctx, objects[:n])
 	}
-	n := 1
-	for n < min(len(objects), functionsAtOnce) && !objects[n].layer && objects[n].site == first.site {
-		n++
+	if err != nil {
+		t.problem(ctx, first, err)
 	}
-	return t.pruneFunctions(ctx, objects[:n])
+	if !settled {
+		return 0
+	}
+	return 1
 }
 
 // pruneFunctions prunes functions of a site and says how many are settled.

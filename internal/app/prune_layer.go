@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"maps"
 	"slices"
 
+	"github.com/tagboat/tagboat/internal/layer"
 	"github.com/tagboat/tagboat/internal/release"
 )
 
@@ -81,13 +83,13 @@ func (t *pruneTurn) layerCandidates(ctx context.Context, target release.Target, 
 	if needs.undecided || len(older) == 0 {
 		return nil, nil
 	}
-	accounts, attached, err := t.visible(ctx, target)
+	accounts, uses, err := t.visible(ctx, target)
 	if err != nil {
 		return nil, err
 	}
 	var candidates []string
 	for _, arn := range older {
-		if attached[arn] {
+		if uses.Layers[arn] {
 			continue
 		}
 		beyond, err := t.Layers.SharedBeyond(ctx, target, arn, accounts)
@@ -101,10 +103,11 @@ func (t *pruneTurn) layerCandidates(ctx context.Context, target release.Target, 
 	return candidates, nil
 }
 
-// visible are the accounts whose functions in a layer's region can be listed,
-// and the layer versions that those use: the tools account, and the registry's
-// environments there, other apps' too.
-func (t *pruneTurn) visible(ctx context.Context, tools release.Target) ([]string, map[string]bool, error) {
+// visible are the accounts whose functions in a region can be listed, and what
+// those use: the tools account, and the registry's environments there, other
+// apps' too.
+func (t *pruneTurn) visible(ctx context.Context, tools release.Target) ([]string, layer.Uses, error) {
+	all := layer.Uses{Layers: map[string]bool{}, Codes: map[string]bool{}}
 	targets := []release.Target{tools}
 	for _, env := range t.scope.registry.Environments {
 		if !slices.Contains(env.Regions, tools.Region) {
@@ -112,27 +115,26 @@ func (t *pruneTurn) visible(ctx context.Context, tools release.Target) ([]string
 		}
 		target, err := t.scope.target(release.Site{Environment: env.Name, Account: env.Account, Region: tools.Region})
 		if err != nil {
-			return nil, nil, err
+			return nil, all, err
 		}
 		targets = append(targets, target)
 	}
 	var accounts []string
-	all := map[string]bool{}
 	for _, target := range targets {
 		if slices.Contains(accounts, target.Account) {
 			continue
 		}
 		accounts = append(accounts, target.Account)
-		if t.attached[target.Site] == nil {
-			attached, err := t.Layers.Attached(ctx, target)
-			if err != nil {
-				return nil, nil, err
+		uses, listed := t.uses[target.Site]
+		if !listed {
+			var err error
+			if uses, err = t.Layers.Uses(ctx, target); err != nil {
+				return nil, all, err
 			}
-			t.attached[target.Site] = attached
+			t.uses[target.Site] = uses
 		}
-		for arn := range t.attached[target.Site] {
-			all[arn] = true
-		}
+		maps.Copy(all.Layers, uses.Layers)
+		maps.Copy(all.Codes, uses.Codes)
 	}
 	return accounts, all, nil
 }

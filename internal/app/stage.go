@@ -183,11 +183,16 @@ func wantedArtifact(s *scope, name, stateBucket string) artifact.Wanted {
 	return w
 }
 
+// forArtifact and forFunction name what archives are staged for: an artifact of
+// the manifest, or a function whose former code is kept.
+func forArtifact(name string) string { return "artifact/" + name }
+func forFunction(name string) string { return "function/" + name }
+
 // keep records the staged artifact. Its code is then known by its digest: a
 // later rollback to it needs no copy.
 func (s *Staging) keep(ctx context.Context, in Input, scope *scope, made release.Artifact) error {
 	for _, region := range slices.Sorted(maps.Keys(made.Objects)) {
-		if err := s.Ledger.PutStagedCode(ctx, scope.app.Name, region, made.CodeSHA256, made.Objects[region]); err != nil {
+		if err := s.Ledger.PutStagedCode(ctx, scope.app.Name, region, made.CodeSHA256, made.Objects[region], forArtifact(made.Name)); err != nil {
 			return err
 		}
 	}

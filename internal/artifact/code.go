@@ -33,7 +33,7 @@ func (s *Stager) SaveCode(ctx context.Context, app, region, bucket, codeSHA256, 
 	if got != hex.EncodeToString(want) {
 		return release.Object{}, release.Errorf(release.Conflict, "the function's code has sha256 %s, want %s: somebody changed it meanwhile", got, hex.EncodeToString(want))
 	}
-	return putFile(ctx, s.S3(region), bucket, StagedKey(app, got), file, size, got)
+	return s.put(ctx, app, region, bucket, file, content{got, size})
 }
 
 func (s *Stager) download(ctx context.Context, url string, file *os.File) (size int64, sha256Hex string, err error) {

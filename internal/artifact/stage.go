@@ -3,6 +3,7 @@ package artifact
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -41,6 +42,23 @@ type Stager struct {
 	S3 func(region string) API
 	// HTTP fetches the archives of functions; nil is http.DefaultClient.
 	HTTP *http.Client
+	// Retired tells whether what lies in the bucket of a content is about to be
+	// deleted, and must not be used; nil: nothing ever is.
+	Retired func(ctx context.Context, app, region, codeSHA256 string) (bool, error)
+}
+
+// put stores a checked file under its digest in a region's bucket, or finds it
+// there. It asks for the content's retirement first: one that comes later comes
+// from somebody who sees that the release is under way.
+func (s *Stager) put(ctx context.Context, app, region, bucket string, file io.ReadSeeker, info content) (release.Object, error) {
+	retired := false
+	if s.Retired != nil {
+		var err error
+		if retired, err = s.Retired(ctx, app, region, info.base64()); err != nil {
+			return release.Object{}, err
+		}
+	}
+	return putFile(ctx, s.S3(region), bucket, StagedKey(app, info.sha256), file, info, retired)
 }
 
 // maxZipped is the largest zip that is read: what unzips to Lambda's limit
@@ -69,7 +87,7 @@ func (s *Stager) Stage(ctx context.Context, rel *release.Release, wanted Wanted)
 		Size: info.Size, Unzipped: info.UnzippedSize, Origin: origin, Objects: map[string]release.Object{},
 	}
 	for _, region := range slices.Sorted(maps.Keys(wanted.Buckets)) {
-		object, err := putFile(ctx, s.S3(region), wanted.Buckets[region], StagedKey(rel.App, info.SHA256), file, info.Size, info.SHA256)
+		object, err := s.put(ctx, rel.App, region, wanted.Buckets[region], file, content{info.SHA256, info.Size})
 		if err != nil {
 			return release.Artifact{}, about(wanted.Name, err)
 		}
@@ -85,6 +103,12 @@ func about(name string, err error) error {
 
 // StagedKey is where an artifact of an app is staged.
 func StagedKey(app, sha256Hex string) string { return "staged/" + app + "/" + sha256Hex + ".zip" }
+
+// StagedKeyOf is StagedKey of a digest as Lambda writes it.
+func StagedKeyOf(app, codeSHA256 string) string {
+	digest, _ := base64.StdEncoding.DecodeString(codeSHA256) // what is none makes a key that nothing has
+	return StagedKey(app, hex.EncodeToString(digest))
+}
 
 // fetch brings the artifact into the file and checks it as any zip is checked.
 func (s *Stager) fetch(ctx context.Context, rel *release.Release, wanted Wanted, file *os.File) (archive.Info, string, error) {

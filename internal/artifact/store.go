@@ -113,27 +113,44 @@ func pinned(bucket string, version *string) (string, error) {
 	return *version, nil
 }
 
-// putFile stores a checked file under its digest, or finds it there.
-func putFile(ctx context.Context, api API, bucket, key string, file io.ReadSeeker, size int64, sha256Hex string) (release.Object, error) {
-	object := release.Object{Bucket: bucket, Key: key, Size: size}
-	digest, err := hex.DecodeString(sha256Hex)
+// content is what a file has: the sha256 in hex, and its size.
+type content struct {
+	sha256 string
+	size   int64
+}
+
+// base64 is the sha256 as Lambda and S3 write it; empty if it is none.
+func (c content) base64() string {
+	digest, err := hex.DecodeString(c.sha256)
 	if err != nil {
-		return object, fmt.Errorf("staging %q: digest %q: %w", key, sha256Hex, err)
+		return ""
 	}
-	checksum := base64.StdEncoding.EncodeToString(digest)
-	head, err := api.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: &key, ChecksumMode: types.ChecksumModeEnabled})
-	if err == nil && aws.ToInt64(head.ContentLength) == size && aws.ToString(head.ChecksumSHA256) == checksum {
-		object.VersionID, err = pinned(bucket, head.VersionId)
-		return object, err
+	return base64.StdEncoding.EncodeToString(digest)
+}
+
+// putFile stores a checked file under its digest, or finds it there unless it is
+// to be put anew.
+func putFile(ctx context.Context, api API, bucket, key string, file io.ReadSeeker, c content, anew bool) (release.Object, error) {
+	object := release.Object{Bucket: bucket, Key: key, Size: c.size}
+	checksum := c.base64()
+	if checksum == "" {
+		return object, release.Errorf(release.Internal, "staging %q: digest %q: want a sha256 in hex", key, c.sha256)
 	}
-	if err != nil && kindOf(err) != release.NotFound && kindOf(err) != release.Denied { // without s3:ListBucket, what is missing is denied
-		return object, failed("look for", bucket, key, err)
+	if !anew {
+		head, err := api.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: &key, ChecksumMode: types.ChecksumModeEnabled})
+		if err == nil && aws.ToInt64(head.ContentLength) == c.size && aws.ToString(head.ChecksumSHA256) == checksum {
+			object.VersionID, err = pinned(bucket, head.VersionId)
+			return object, err
+		}
+		if err != nil && kindOf(err) != release.NotFound && kindOf(err) != release.Denied { // without s3:ListBucket, what is missing is denied
+			return object, failed("look for", bucket, key, err)
+		}
 	}
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return object, fmt.Errorf("staging %q: %w", key, err)
 	}
 	out, err := api.PutObject(ctx, &s3.PutObjectInput{
-		Bucket: &bucket, Key: &key, Body: file, ContentLength: &size, ContentType: aws.String("application/zip"),
+		Bucket: &bucket, Key: &key, Body: file, ContentLength: &c.size, ContentType: aws.String("application/zip"),
 		ChecksumAlgorithm: types.ChecksumAlgorithmSha256,
 		ChecksumSHA256:    &checksum, // S3 refuses other bytes
 	})
@@ -142,6 +159,25 @@ func putFile(ctx context.Context, api API, bucket, key string, file io.ReadSeeke
 	}
 	object.VersionID, err = pinned(bucket, out.VersionId)
 	return object, err
+}
+
+// Remover deletes versions of objects.
+type Remover interface {
+	DeleteObject(ctx context.Context, in *s3.DeleteObjectInput, options ...func(*s3.Options)) (*s3.DeleteObjectOutput, error)
+}
+
+// Remove deletes one version of an object for good, and leaves no delete marker.
+// A version that is gone already is deleted, too: S3 answers alike (API
+// reference, DeleteObject).
+func Remove(ctx context.Context, api Remover, object release.Object) error {
+	if _, err := pinned(object.Bucket, &object.VersionID); err != nil {
+		return err
+	}
+	_, err := api.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &object.Bucket, Key: &object.Key, VersionId: &object.VersionID})
+	if err != nil && kindOf(err) != release.NotFound {
+		return failed("delete", object.Bucket, object.Key, err)
+	}
+	return nil
 }
 
 // failed gives an error of S3 its kind and names the object.

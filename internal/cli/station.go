@@ -58,10 +58,11 @@ func open(ctx context.Context, s settings, c clock.Clock, log *slog.Logger) (*st
 	}
 	parts := &app.Parts{
 		Clock: c, Log: log, UploadsBucket: s.Uploads,
-		State:  &artifact.S3Store{S3: clients.S3(""), Bucket: s.Bucket},
-		Parsed: &app.Parsed{},
-		S3:     func(region string) artifact.API { return clients.S3(region) },
-		Lambda: lambdas(clients), Alarms: alarms(clients),
+		State:   &artifact.S3Store{S3: clients.S3(""), Bucket: s.Bucket},
+		Parsed:  &app.Parsed{},
+		S3:      func(region string) artifact.API { return clients.S3(region) },
+		Remover: func(region string) artifact.Remover { return clients.S3(region) },
+		Lambda:  lambdas(clients), Alarms: alarms(clients),
 	}
 	if s.EventBus != "" {
 		parts.Announcer = app.EventBridge{API: eventbridge.NewFromConfig(clients.Config("")), Bus: s.EventBus}

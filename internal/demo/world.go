@@ -278,6 +278,7 @@ func (w *World) install(ctx context.Context, o WorldOptions) error {
 			}
 			return session.S3(region)
 		},
+		Remover: func(region string) artifact.Remover { return session.S3(region) },
 		Lambda: func(ctx context.Context, t release.Target, phase release.Phase) (app.LambdaClient, error) {
 			narrowed, err := w.assume(ctx, session, t, phase)
 			if err != nil {

@@ -69,9 +69,9 @@ var _ API = (*lambda.Client)(nil)
 type Archive interface {
 	// StagedCode finds a staged archive by Lambda's sha256 (base64).
 	StagedCode(ctx context.Context, app, region, codeSHA256 string) (release.Object, bool, error)
-	// SaveCode stages what the presigned url gives, after checking its sha256.
-	// It is durable when it returns, and may be called again.
-	SaveCode(ctx context.Context, app, region, codeSHA256, url string) (release.Object, error)
+	// SaveCode stages the code of a function, which the presigned url gives, after
+	// checking its sha256. It is durable when it returns, and may be called again.
+	SaveCode(ctx context.Context, app, region, function, codeSHA256, url string) (release.Object, error)
 }
 
 // Config is what [Functions] works with.

@@ -49,7 +49,7 @@ func (u *update) stagedCode(ctx context.Context, f found) (release.Object, error
 	app, region := u.w.Target.App, u.w.Target.Region
 	object, known, err := u.archive.StagedCode(ctx, app, region, f.content.CodeSHA256)
 	if err == nil && !known {
-		object, err = u.archive.SaveCode(ctx, app, region, f.content.CodeSHA256, f.url)
+		object, err = u.archive.SaveCode(ctx, app, region, u.step.Name, f.content.CodeSHA256, f.url)
 	}
 	if err != nil {
 		return object, u.refused(err, "keep the code of function %q", u.step.Name)

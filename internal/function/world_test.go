@@ -133,7 +133,7 @@ func (a archive) StagedCode(ctx context.Context, _, _, codeSHA256 string) (relea
 	return release.Object{}, false, nil
 }
 
-func (a archive) SaveCode(ctx context.Context, _, _, codeSHA256, url string) (release.Object, error) {
+func (a archive) SaveCode(ctx context.Context, _, _, _, codeSHA256, url string) (release.Object, error) {
 	out, err := a.w.cloud.HTTP().Get(url)
 	if err != nil {
 		return release.Object{}, err

@@ -37,27 +37,34 @@ func (l *Layers) Older(ctx context.Context, target release.Target, name string, 
 	return arns, nil
 }
 
-// Attached finds the layer versions that functions of a site's account and
-// region use: $LATEST and every published version, whoever made them.
-func (l *Layers) Attached(ctx context.Context, target release.Target) (map[string]bool, error) {
+// Uses is what functions of an account and region use.
+type Uses struct {
+	// Layers are ARNs of layer versions, Codes the digests of code as Lambda writes them.
+	Layers, Codes map[string]bool
+}
+
+// Uses finds what the functions of a site's account and region use: $LATEST and
+// every published version, whoever made them.
+func (l *Layers) Uses(ctx context.Context, target release.Target) (Uses, error) {
+	uses := Uses{Layers: map[string]bool{}, Codes: map[string]bool{}}
 	api, err := l.cfg.Lambda(ctx, target, release.PhasePrune)
 	if err != nil {
-		return nil, err
+		return uses, err
 	}
-	attached := map[string]bool{}
 	in := &lambda.ListFunctionsInput{FunctionVersion: types.FunctionVersionAll}
 	for {
 		out, err := api.ListFunctions(ctx, in)
 		if err != nil {
-			return nil, refused(err, target.Site, "list the functions that use layers")
+			return uses, refused(err, target.Site, "list the functions and what they use")
 		}
 		for _, f := range out.Functions {
+			uses.Codes[aws.ToString(f.CodeSha256)] = true
 			for _, layer := range f.Layers {
-				attached[aws.ToString(layer.Arn)] = true
+				uses.Layers[aws.ToString(layer.Arn)] = true
 			}
 		}
 		if in.Marker = out.NextMarker; aws.ToString(in.Marker) == "" {
-			return attached, nil
+			return uses, nil
 		}
 	}
 }

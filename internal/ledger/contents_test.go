@@ -169,7 +169,7 @@ func TestKnownContentsAreFoundWhereTheyWerePut(t *testing.T) {
 	_, found, err = b.StagedCode(t.Context(), "orders", "r1", "a+b/c=")
 	ok(t, err)
 	want(t, "code before", found, false)
-	ok(t, b.PutStagedCode(t.Context(), "orders", "r1", "a+b/c=", object))
+	ok(t, b.PutStagedCode(t.Context(), "orders", "r1", "a+b/c=", object, "artifact/code"))
 	got, found, err := b.StagedCode(t.Context(), "orders", "r1", "a+b/c=")
 	ok(t, err)
 	want(t, "code", found, true)

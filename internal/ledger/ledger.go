@@ -23,7 +23,7 @@
 //	freeze              APP/ENV                       a freeze; APP or ENV is empty for all of them
 //	live                APP/ENV/ACCOUNT/REGION        what is live at a site
 //	layer/NAME/REGION   DIGEST                        a published layer version
-//	code/APP/REGION     SHA256                        a staged copy of a function's code
+//	code/APP/REGION     SHA256                        the staged copies of a content
 //	claim/APP           VERSION                       the source that a version belongs to
 //	known/LIST          mark                          the last look at a repository's tags or releases
 //	known/LIST          names/DIGIT                   names that are known there, by their digest

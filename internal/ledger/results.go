@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"maps"
+	"strings"
 	"sync"
 
 	"github.com/tagboat/tagboat/internal/clock"
@@ -30,8 +31,16 @@ func (l *Ledger) Results(ctx context.Context, id string) (map[string]release.Res
 	if err != nil {
 		return nil, err
 	}
+	return resultsIn(items)
+}
+
+// resultsIn are the results in documents of a release.
+func resultsIn(items []Item) (map[string]release.Result, error) {
 	results := map[string]release.Result{}
 	for _, item := range items {
+		if !strings.HasPrefix(item.Sort, resultPrefix) {
+			continue
+		}
 		var doc resultsDocument
 		if err := decode(item, &doc); err != nil {
 			return nil, err

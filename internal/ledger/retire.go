@@ -9,15 +9,23 @@ import (
 	"github.com/tagboat/tagboat/internal/release"
 )
 
-// retirement is who is about to delete a layer version, or has deleted it.
+// retirement is who is about to delete something, or has deleted it.
 type retirement struct {
 	By string    `json:"by"`
 	At time.Time `json:"at"`
+	// Again is true if it was retired before: whoever did may have deleted it
+	// without saying so.
+	Again bool `json:"again,omitempty"`
 }
 
 // retirementLife is how long a retirement is left to the release that began it:
 // longer than its task can live.
 const retirementLife = 15 * time.Minute
+
+// busy tells whether another release than by is at it.
+func (r *retirement) busy(by string, now time.Time) bool {
+	return r != nil && r.By != by && now.Before(r.At.Add(retirementLife))
+}
 
 // PublishedVersions reads the remembered versions of a layer in a region, by
 // their ARNs: the digest of each. Retired ones are among them.
@@ -40,8 +48,8 @@ func (l *Ledger) PublishedVersions(ctx context.Context, name, region string) (ma
 // resultsAtOnce is how many releases' results are read side by side.
 const resultsAtOnce = 8
 
-// errKept ends the edit of a version that is not to be retired.
-var errKept = errors.New("the version is kept")
+// errKept ends the edit of what is not to be retired.
+var errKept = errors.New("it is kept")
 
 // RetireLayerVersion makes the version of a digest one that nobody is told any
 // more, before it is deleted: whoever asks for the digest from now on publishes
@@ -50,8 +58,7 @@ var errKept = errors.New("the version is kept")
 func (l *Ledger) RetireLayerVersion(ctx context.Context, name, region, digest, arn, by string) (bool, error) {
 	now := l.clock.Now()
 	_, err := edit(ctx, l, layerKey(name, region, digest), func(doc *layerVersion, _ bool) error {
-		busy := doc.Retired != nil && doc.Retired.By != by && now.Before(doc.Retired.At.Add(retirementLife))
-		if doc.ARN != arn || busy {
+		if doc.ARN != arn || doc.Retired.busy(by, now) {
 			return errKept
 		}
 		doc.Retired = &retirement{By: by, At: now}
@@ -85,14 +92,30 @@ func (l *Ledger) History(ctx context.Context, app string, limit int) ([]Past, er
 	past := make([]Past, len(releases))
 	errs := make([]error, len(releases))
 	clock.Each(l.clock, len(releases), resultsAtOnce, func(i int) {
-		past[i].Release = releases[i]
-		past[i].Results, errs[i] = l.Results(ctx, releases[i].ID)
+		past[i], errs[i] = l.past(ctx, releases[i])
 	})
 	return past, errors.Join(errs...)
 }
 
-// Past is a release with the results of its steps, by step id.
+// Past is a release with what came of it.
 type Past struct {
 	Release release.Release
+	// Results are those of its steps, by step id.
 	Results map[string]release.Result
+	// Artifacts are what was staged for it, by name.
+	Artifacts map[string]release.Artifact
+}
+
+// past reads all documents of a release with one query.
+func (l *Ledger) past(ctx context.Context, rel release.Release) (Past, error) {
+	past := Past{Release: rel}
+	items, err := l.table.Query(ctx, releasePartition(rel.ID), "", Page{})
+	if err != nil {
+		return past, err
+	}
+	if past.Results, err = resultsIn(items); err != nil {
+		return past, err
+	}
+	past.Artifacts, err = artifactsIn(items)
+	return past, err
 }

@@ -26,8 +26,16 @@ func (l *Ledger) Artifacts(ctx context.Context, releaseID string) (map[string]re
 	if err != nil {
 		return nil, err
 	}
-	artifacts := make(map[string]release.Artifact, len(items))
+	return artifactsIn(items)
+}
+
+// artifactsIn are the artifacts in documents of a release.
+func artifactsIn(items []Item) (map[string]release.Artifact, error) {
+	artifacts := map[string]release.Artifact{}
 	for _, item := range items {
+		if !strings.HasPrefix(item.Sort, artifactPrefix) {
+			continue
+		}
 		var artifact release.Artifact
 		if err := decode(item, &artifact); err != nil {
 			return nil, err
@@ -99,21 +107,6 @@ func (l *Ledger) LayerVersion(ctx context.Context, name, region, digest string) 
 // PutLayerVersion records that a digest is published as a layer version.
 func (l *Ledger) PutLayerVersion(ctx context.Context, name, region, digest, arn string) error {
 	return set(ctx, l, layerKey(name, region, digest), layerVersion{ARN: arn})
-}
-
-func codeKey(app, region, codeSHA256 string) Key {
-	return Key{"code/" + joined(app, region), joined(codeSHA256)}
-}
-
-// StagedCode finds the staged copy of a function's code in a region, by Lambda's CodeSha256.
-func (l *Ledger) StagedCode(ctx context.Context, app, region, codeSHA256 string) (object release.Object, found bool, err error) {
-	object, item, err := load[release.Object](ctx, l, codeKey(app, region, codeSHA256))
-	return object, item.Version > 0, err
-}
-
-// PutStagedCode records the staged copy of a function's code.
-func (l *Ledger) PutStagedCode(ctx context.Context, app, region, codeSHA256 string, object release.Object) error {
-	return set(ctx, l, codeKey(app, region, codeSHA256), object)
 }
 
 // Claim binds a version of an app to its source, for ever. If it is bound

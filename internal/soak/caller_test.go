@@ -126,6 +126,7 @@ func (c *caller) parts() (*app.Parts, error) {
 		Registries: &app.StoredRegistries{Store: state, Key: app.RegistryKey, Parsed: &w.parsed}, Parsed: &w.parsed,
 		UploadsBucket: uploadsBucket,
 		S3:            c.s3,
+		Remover:       func(region string) artifact.Remover { return c.session.S3(region) },
 		Lambda: func(ctx context.Context, t release.Target, phase release.Phase) (app.LambdaClient, error) {
 			session, err := c.assume(ctx, t, phase)
 			if err != nil {
