@@ -107,6 +107,8 @@ func (w *world) pruned(n int) {
 			w.t.Errorf("the layer has the versions %v in %s, want %v", got, region, want)
 		}
 	}
+	w.prunedStaged()
+	w.soundStaged()
 }
 
 // soundButForPruned is sound in a world in which layer versions are gone by
@@ -135,8 +137,8 @@ func TestVersionsBeyondThoseToKeepAreDeleted(t *testing.T) {
 	w.pruned(3)
 	w.soundButForPruned()
 	note := w.pruneNote(rel.ID)
-	if len(note.Deleted) != 3*2+2 || len(note.Problems) > 0 {
-		t.Errorf("the note says %q, problems %q; want two functions at three sites and a layer in two regions", note.Deleted, note.Problems)
+	if len(note.Deleted) != 3*2+2+2*2 || len(note.Problems) > 0 {
+		t.Errorf("the note says %q, problems %q; want two functions at three sites, and a layer and two archives in two regions", note.Deleted, note.Problems)
 	}
 
 	// The first content again: nobody may be told the version that is gone.
@@ -159,6 +161,13 @@ func TestNothingIsDeletedWithoutAskingToKeep(t *testing.T) {
 	}
 	if got := w.layerVersions(demo.Home); len(got) != 3 {
 		t.Errorf("there are the layer versions %v, want all three", got)
+	}
+	for _, id := range w.good() {
+		for name, a := range w.artifacts(id) {
+			if !w.there(a.Objects[demo.Home]) {
+				t.Errorf("%s of release %s is gone", name, id)
+			}
+		}
 	}
 }
 
@@ -335,6 +344,12 @@ func TestAReleaseKeepsWhatItsPlanNames(t *testing.T) {
 			t.Errorf("the layer has the versions %v in %s, want 1 with the content that was planned, and nothing published anew", got, region)
 		}
 	}
+	for region, o := range w.artifacts(begun)["deps"].Objects {
+		if got := w.versionsOf(o.Bucket, o.Key); !slices.Equal(got, []string{o.VersionID}) {
+			t.Errorf("the layer's archive has the versions %v in %s, want the one that was planned with", got, region)
+		}
+	}
+	w.soundStaged()
 	w.soundButForPruned()
 }
 
@@ -424,6 +439,16 @@ func pruneWith(t *testing.T, blows ...blow) []call {
 	}
 	w.in(func(ctx context.Context) { _ = w.Clock.Sleep(ctx, time.Hour) }) // what is under way ends
 	w.soundButForPruned()
+	w.soundStaged()
+	for _, id := range w.good()[:2] { // what is live, and what it would be rolled back to
+		for name, a := range w.artifacts(id) {
+			for region, o := range a.Objects {
+				if !w.there(o) {
+					t.Errorf("%s of release %s is gone in %s", name, id, region)
+				}
+			}
+		}
+	}
 	for _, site := range demo.Sites() {
 		if got := w.versions(site, "orders-api"); !slices.Contains(got, "1") || !slices.Contains(got, "3") || !slices.Contains(got, "4") {
 			t.Errorf("%s has the versions %v, want 1, 3 and 4 among them", site, got)

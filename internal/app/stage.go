@@ -189,12 +189,18 @@ func forArtifact(name string) string { return "artifact/" + name }
 func forFunction(name string) string { return "function/" + name }
 
 // keep records the staged artifact. Its code is then known by its digest: a
-// later rollback to it needs no copy.
+// later rollback to it needs no copy. What cannot be recorded in one region does
+// not keep another's copy unknown, which nothing would delete then.
 func (s *Staging) keep(ctx context.Context, in Input, scope *scope, made release.Artifact) error {
+	var failed error
 	for _, region := range slices.Sorted(maps.Keys(made.Objects)) {
-		if err := s.Ledger.PutStagedCode(ctx, scope.app.Name, region, made.CodeSHA256, made.Objects[region], forArtifact(made.Name)); err != nil {
-			return err
+		err := s.Ledger.PutStagedCode(ctx, scope.app.Name, region, made.CodeSHA256, made.Objects[region], forArtifact(made.Name))
+		if failed == nil {
+			failed = err
 		}
+	}
+	if failed != nil {
+		return failed
 	}
 	return s.Ledger.PutArtifact(ctx, in.Release, made)
 }
