@@ -124,6 +124,14 @@ class Scenario(unittest.TestCase):
                 made = [v["Description"].split()[1] for v in versions if v.get("Description", "").startswith(app.name + " ")]
                 self.assertEqual(sorted(set(made)), ["1.1.0", "1.2.0"])
                 self.assertEqual(self.layer_versions(app, region), [2, 3])
+                self.check_pruned_archives(app, region)
+
+    def check_pruned_archives(self, app, region):
+        """Two archives of each of the last two versions, and the code by hand that a version of the function still has."""
+        bucket = self.world.state_bucket if region == HOME else self.world.staging_bucket
+        listed = self.world.aws.client("s3", TOOLS, region).list_object_versions(Bucket=bucket, Prefix=f"staged/{app.name}/")
+        self.assertEqual(len(listed.get("Versions", [])), 5, listed)
+        self.assertEqual(listed.get("DeleteMarkers", []), [])
 
     def check_untouched(self, app, sites):
         for _, account, region in sites:

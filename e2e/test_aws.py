@@ -298,7 +298,10 @@ class Denied(Scenario):
         self.refused(self.role("update"), "lambda", "invoke", FunctionName="tagboat-conclude")
         self.refused(self.role("share"), "lambda", "delete_layer_version", **layer)
         self.refused(self.role("prune"), "lambda", "publish_layer_version", LayerName=TAGGED.layer, Content={"ZipFile": layer_zip("x")})
-        self.refused(self.role("prune"), "s3", "delete_object", Bucket=self.world.state_bucket, Key="config/registry.yaml")
+        for key in ("config/registry.yaml", f"staged/{TAGGED.name}/x"):  # not even hidden behind a delete marker
+            self.refused(self.role("prune"), "s3", "delete_object", Bucket=self.world.state_bucket, Key=key)
+        self.refused(self.role("prune"), "s3", "delete_object", Bucket=self.world.state_bucket, Key="releases/x/plan.json", VersionId="x")
+        self.refused(self.role("stage"), "s3", "delete_object", Bucket=self.world.state_bucket, Key=f"staged/{TAGGED.name}/x", VersionId="x")
         self.refused(self.role("admit"), "secretsmanager", "get_secret_value", SecretId="tagboat/webhook")
         self.refused(self.role("webhook"), "secretsmanager", "get_secret_value", SecretId="tagboat/github")
         self.refused(self.role("tally"), "dynamodb", "delete_table", TableName=self.world.table)

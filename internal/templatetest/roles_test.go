@@ -150,6 +150,7 @@ func TestRolesAllowWhatTheMainsWire(t *testing.T) {
 			"states:DescribeExecution":      wires("RunRecover"),
 			"states:SendTaskSuccess":        wires("NeedTokens", "RunRecover"),
 			"secretsmanager:GetSecretValue": wires("NeedGitHub", "RunWebhook", "RunMissed"),
+			"s3:DeleteObjectVersion":        wires("NeedRemover"),
 			"dynamodb:GetItem":              !wires("RunDoctor"),
 			"dynamodb:PutItem":              !wires("RunDoctor"), // it looks, and changes nothing
 		} {
@@ -172,8 +173,20 @@ func TestOnlyPruneDeletesVersions(t *testing.T) {
 		}
 	}
 	slices.Sort(got)
-	if want := []string{"PruneRole lambda:DeleteLayerVersion", "TargetRole lambda:DeleteFunction"}; !slices.Equal(got, want) {
+	want := []string{"PruneRole lambda:DeleteLayerVersion", "PruneRole s3:DeleteObjectVersion", "TargetRole lambda:DeleteFunction"}
+	if !slices.Equal(got, want) {
 		t.Errorf("deletions are allowed to %q, want %q", got, want)
+	}
+	var objects []string
+	for pair := range allowed(t, allRoles(t)["PruneRole"]) {
+		if resource, found := strings.CutPrefix(pair, "s3:DeleteObjectVersion "); found {
+			objects = append(objects, resource)
+		}
+	}
+	slices.Sort(objects)
+	want = []string{"arn:aws:s3:::tagboat-staging-999999999999-*/staged/*", "{StateBucket.Arn}/staged/*"}
+	if !slices.Equal(objects, want) {
+		t.Errorf("versions of %q may be deleted, want %q: documents are the record", objects, want)
 	}
 }
 
