@@ -83,7 +83,7 @@ class Stream:
 
     def __init__(self, server, world, app, count):
         self.server, self.world, self.app, self.count = server, world, app, count
-        self.versions, self.commits, self.seen, self.failure = {}, {}, {}, None
+        self.versions, self.commits, self.seen, self.errors, self.failure = {}, {}, {}, {}, None
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
 
@@ -128,6 +128,7 @@ class Stream:
             self.seen[other].add(view["state"])
             if view["state"] in ENDS:
                 self.server.life = LIFE
+                self.errors[self.versions[other]] = view.get("error", "")
             if view["state"] == "waiting_approval":
                 self.approve(other)
         return next(iter(self.seen[release].intersection(ENDS)), None)
