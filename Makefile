@@ -50,7 +50,8 @@ e2e: python
 	python3 e2e/run.py
 
 # The process of `tagboat serve`: killed at random moments through 200 releases (SEED decides the moments), its disk
-# full, and signed webhooks at the machine's full rate, for 30 s while releases end and for 30 s while none does.
+# full, and signed webhooks at the machine's full rate, for 30 s while releases end, for 30 s while none does, and
+# for 30 s by wrk, where that is installed.
 ENDURE ?= 200
 endure: python
 	go test ./internal/cli -run 'TestLoad|TestServeOutlivesAFullDisk' -count=1 -v -load 30s
