@@ -27,6 +27,7 @@ type GitHub interface {
 type LambdaClient interface {
 	function.API
 	layer.API
+	layer.Revoker
 }
 
 // Parts are what the tasks are made from. A task needs some of them: each
@@ -216,6 +217,16 @@ func (p *Parts) Halts() *Halts { return &Halts{Core: p.Core(), Tokens: p.Tokens}
 // Freezes takes people's orders to let no release through for a while.
 func (p *Parts) Freezes() *Freezes { return &Freezes{Core: p.Core(), Registries: p.Registries} }
 
+// Unshares takes people's orders to take layer versions back.
+func (p *Parts) Unshares() *Unshares {
+	return &Unshares{Core: p.Core(), Registries: p.Registries, Layers: &layer.Unsharer{
+		Lambda: func(ctx context.Context, t release.Target) (layer.Revoker, error) {
+			return p.Lambda(ctx, t, release.PhaseUnshare)
+		},
+		Clock: p.Clock,
+	}}
+}
+
 // Registry is the registry in force.
 func (p *Parts) Registry(ctx context.Context) (release.Registry, error) {
 	registry, _, err := p.Registries.Current(ctx)
@@ -251,7 +262,7 @@ func (p *Parts) layers() *layer.Layers {
 		Lambda: func(ctx context.Context, t release.Target, phase release.Phase) (layer.API, error) {
 			return p.Lambda(ctx, t, phase)
 		},
-		Known: l, Lock: layerLock{l}, Clock: p.Clock,
+		Known: l, Lock: layerLock{l}, Revoked: l, Clock: p.Clock,
 	})
 }
 

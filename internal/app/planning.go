@@ -93,6 +93,9 @@ func (p *Planning) input(ctx context.Context, scope *scope, sites []release.Site
 		return plan.Input{}, err
 	}
 	input := scope.planInput(artifacts, p.Clock.Now())
+	if input.Revoked, err = p.Ledger.Revocations(ctx, ""); err != nil {
+		return plan.Input{}, err
+	}
 	input.Snapshots, err = p.snapshots(ctx, scope.release.ID, sites)
 	return input, err
 }

@@ -44,12 +44,25 @@ func StackParts(ctx context.Context, stack, region string, log *slog.Logger) (*P
 		State:         &artifact.S3Store{S3: clients.S3(""), Bucket: outputs[outputBucket]},
 		UploadsBucket: outputs[outputUploads],
 		S3:            func(region string) artifact.API { return clients.S3(region) },
+		Lambda:        toolsLambda(clients),
 		Tokens:        StepFunctionsTokens{machines},
 		Executions:    StepFunctionsExecutions{machines, outputs[outputStateMachine]},
 		Link:          ConsoleLink(outputs[outputStateMachine]),
 	}
 	p.Registries = &StoredRegistries{Store: p.State, Key: RegistryKey}
 	return p, nil
+}
+
+// toolsLambda gives clients in the tools account alone: the roles that target
+// accounts grant trust the tasks of the stack, and nobody who calls it.
+func toolsLambda(clients *awsapi.Clients) func(context.Context, release.Target, release.Phase) (LambdaClient, error) {
+	return func(ctx context.Context, t release.Target, phase release.Phase) (LambdaClient, error) {
+		if t.Role != "" {
+			return nil, release.Errorf(release.Denied, "the role that account %s grants trusts the tasks of the stack alone", t.Account).
+				WithRemedy("Look with credentials of that account: aws lambda list-functions --function-version ALL --region %s", t.Region)
+		}
+		return clients.Lambda(ctx, t, phase)
+	}
 }
 
 func stackOutputs(ctx context.Context, clients *awsapi.Clients, stack string) (map[string]string, error) {

@@ -81,6 +81,8 @@ func PhasePermissions(phase release.Phase) Permissions {
 		return Permissions{Functions: functions, Layers: readLayers, Staged: readStaged}
 	case release.PhasePrune:
 		return Permissions{Functions: lookBehindVersions, Versions: []string{"lambda:DeleteFunction"}, Any: listFunctions}
+	case release.PhaseUnshare:
+		return Permissions{Any: listFunctions[:1]}
 	}
 	return Permissions{}
 }

@@ -92,7 +92,7 @@ Exit codes: 0 done; 1 failed and rolled back; 2 bad input or refused, nothing to
 		return release.Errorf(release.Invalid, "%w", err).WithRemedy("Run: %s --help", cmd.CommandPath())
 	})
 	root.AddCommand(c.initialize(), c.validate(), c.plan(), c.release(), c.rollback(), c.status(), c.releases(), c.show(), c.answer(true), c.answer(false),
-		c.halt(), c.freeze(), c.unfreeze(), c.freezes(), c.lease(), c.serve(), c.demo(), c.policy(), c.doctor(), c.version())
+		c.halt(), c.freeze(), c.unfreeze(), c.freezes(), c.unshare(), c.unshared(), c.lease(), c.serve(), c.demo(), c.policy(), c.doctor(), c.version())
 	return root
 }
 

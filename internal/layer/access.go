@@ -61,6 +61,6 @@ func accessRemedy(v version, target release.Target) string {
 	if v.account == target.Account {
 		return fmt.Sprintf("In account %s, %s.", target.Account, own)
 	}
-	return fmt.Sprintf("Share version %d of layer %s (account %s, %s) with account %s; if it is shared already, %s.",
+	return fmt.Sprintf("Share version %d of layer %s (account %s, %s) with account %s, unless tagboat unshared tells that somebody took it back; if it is shared already, %s.",
 		v.number, v.name, v.account, v.region, target.Account, own)
 }

@@ -10,7 +10,8 @@
 // layer in a region ([Lock]).
 //
 // Nothing here is undone by a rollback: published versions and grants stay,
-// since earlier environments use them.
+// since earlier environments use them. Only a person takes a grant back
+// ([Unsharer]), and it is not made again ([Revoked]).
 package layer
 
 import (
@@ -43,9 +44,14 @@ type Publisher interface {
 	PublishLayerVersion(context.Context, *lambda.PublishLayerVersionInput, ...func(*lambda.Options)) (*lambda.PublishLayerVersionOutput, error)
 }
 
+// PolicyReader reads the policies of layer versions.
+type PolicyReader interface {
+	GetLayerVersionPolicy(context.Context, *lambda.GetLayerVersionPolicyInput, ...func(*lambda.Options)) (*lambda.GetLayerVersionPolicyOutput, error)
+}
+
 // Sharer reads and extends the policies of layer versions.
 type Sharer interface {
-	GetLayerVersionPolicy(context.Context, *lambda.GetLayerVersionPolicyInput, ...func(*lambda.Options)) (*lambda.GetLayerVersionPolicyOutput, error)
+	PolicyReader
 	AddLayerVersionPermission(context.Context, *lambda.AddLayerVersionPermissionInput, ...func(*lambda.Options)) (*lambda.AddLayerVersionPermissionOutput, error)
 }
 
@@ -67,13 +73,20 @@ type Lock interface {
 	Unlock(ctx context.Context, name, region string, holder *release.Release) error
 }
 
+// Revoked remembers which grants people took back.
+type Revoked interface {
+	// Revocations are those of a layer version.
+	Revocations(ctx context.Context, layer string) ([]release.Revocation, error)
+}
+
 // Config is what [Layers] works with.
 type Config struct {
 	// Lambda gives a client at a target with the permissions of a phase.
-	Lambda func(context.Context, release.Target, release.Phase) (API, error)
-	Known  Known
-	Lock   Lock
-	Clock  clock.Clock
+	Lambda  func(context.Context, release.Target, release.Phase) (API, error)
+	Known   Known
+	Lock    Lock
+	Revoked Revoked
+	Clock   clock.Clock
 }
 
 // Layers carries out steps of the kinds PublishLayer and ShareLayer.

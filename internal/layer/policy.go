@@ -57,7 +57,7 @@ func (p *principal) UnmarshalJSON(text []byte) error {
 }
 
 // readPolicy reads the policy of a version; it is empty if nothing is granted.
-func readPolicy(ctx context.Context, api Sharer, site release.Site, v version) (policy, error) {
+func readPolicy(ctx context.Context, api PolicyReader, site release.Site, v version) (policy, error) {
 	out, err := api.GetLayerVersionPolicy(ctx, &lambda.GetLayerVersionPolicyInput{LayerName: &v.name, VersionNumber: &v.number})
 	switch {
 	case awserr.Is(err, awserr.NotFound):

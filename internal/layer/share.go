@@ -2,6 +2,7 @@ package layer
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -29,7 +30,7 @@ func (l *Layers) share(ctx context.Context, w *release.Work) (time.Duration, err
 	if err != nil {
 		return 0, err
 	}
-	err = grantMissing(ctx, api, w, v)
+	err = l.grantMissing(ctx, api, w, v)
 	switch {
 	case isRace(err):
 		return time.Second, nil // the next turn sees what is missing now
@@ -54,13 +55,26 @@ func sharedVersion(w *release.Work) (string, error) {
 }
 
 // grantMissing reads the policy and adds what it lacks, one statement a call.
-func grantMissing(ctx context.Context, api Sharer, w *release.Work, v version) error {
+//
+// What a person took back since the plan was made is not granted again. That is
+// asked after the policy was read: who takes a grant back records it first, so
+// that whoever reads the policy without the grant finds the record, and a grant
+// by an older look at the policy fails by its revision.
+func (l *Layers) grantMissing(ctx context.Context, api Sharer, w *release.Work, v version) error {
 	p, err := readPolicy(ctx, api, w.Target.Site, v)
+	if err != nil {
+		return err
+	}
+	revoked, err := l.cfg.Revoked.Revocations(ctx, v.String())
 	if err != nil {
 		return err
 	}
 	for _, grant := range w.Step.Share.Grants {
 		if p.has(grant) {
+			continue
+		}
+		if r, taken := release.Revoked(revoked, v.String(), grant); taken {
+			w.Result.After = fmt.Sprintf("not shared with %s: taken back by %s", grant, r.By)
 			continue
 		}
 		if other, taken := p.statement(grant.StatementID()); taken {

@@ -45,6 +45,7 @@ type world struct {
 	object  release.Object
 	known   map[string]string
 	holder  string // of the lease
+	revoked []release.Revocation
 	durable map[string]release.Result
 	dead    bool
 }
@@ -64,7 +65,7 @@ func newWorld(t *testing.T) *world {
 			}
 			return w.cloud.Root(target.Account).Lambda(target.Region), nil
 		},
-		Known: w, Lock: w, Clock: w.clock,
+		Known: w, Lock: w, Revoked: w, Clock: w.clock,
 	})
 	must(t, w.cloud.CreateBucket(tools, region, bucket, sim.BucketOptions{Versioned: true}))
 	w.do(func(ctx context.Context) { w.object = w.put(ctx, content) })
@@ -91,6 +92,11 @@ func (w *world) PutLayerVersion(_ context.Context, name, region, digest, arn str
 	}
 	w.known[name+region+digest] = arn
 	return nil
+}
+
+// Revocations are the ledger's.
+func (w *world) Revocations(context.Context, string) ([]release.Revocation, error) {
+	return w.revoked, nil
 }
 
 // Lock and Unlock are the lease's.

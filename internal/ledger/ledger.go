@@ -22,6 +22,7 @@
 //	lease               NAME                          a lease with its queue
 //	freeze              APP/ENV                       a freeze; APP or ENV is empty for all of them
 //	live                APP/ENV/ACCOUNT/REGION        what is live at a site
+//	revoked             ARN/STATEMENT                 a grant of a layer version that was taken back
 //	layer/NAME/REGION   DIGEST                        a published layer version
 //	code/APP/REGION     SHA256                        the staged copies of a content
 //	claim/APP           VERSION                       the source that a version belongs to

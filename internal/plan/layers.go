@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/tagboat/tagboat/internal/release"
@@ -102,7 +103,7 @@ func (p *planner) publishStep(layer ownLayer, site release.Site) release.Step {
 func (p *planner) shareStep(layer ownLayer, site release.Site) release.Step {
 	name := layer.spec.Name
 	state, _ := p.published(site.Region, layer)
-	grants := p.grants(layer.spec, site.Region)
+	grants := p.withoutRevoked(layer.spec, site, state, p.grants(layer.spec, site.Region))
 	missing := without(grants, state.Grants)
 	all := sortedGrants(append(slices.Clone(state.Grants), missing...))
 	p.checkPolicy(name, site, all)
@@ -145,6 +146,51 @@ func (p *planner) grants(spec release.LayerSpec, region string) []release.Grant 
 		grants = append(grants, release.Grant{Public: true})
 	}
 	return sortedGrants(grants)
+}
+
+// withoutRevoked leaves out what a person took back of the very version: it is
+// not granted again. A function of the release that could not use the layer
+// without it is a violation, since its update would fail.
+func (p *planner) withoutRevoked(spec release.LayerSpec, site release.Site, state release.LayerState, grants []release.Grant) []release.Grant {
+	return slices.DeleteFunc(grants, func(grant release.Grant) bool {
+		r, revoked := release.Revoked(p.in.Revoked, state.ARN, grant)
+		if !revoked || slices.Contains(state.Grants, grant) {
+			return false
+		}
+		what := fmt.Sprintf("%s: its version %d was taken back from %s by %s (%s)", at("layer", spec.Name, site), state.Version, grant, r.By, r.Reason)
+		flag := unshareFlag(grant)
+		if p.needs(spec.Name, site.Region, grant.Account) && !widelyShared(state.Grants) {
+			p.violation(fmt.Sprintf("change the layer, so that a new version is published, or let it be shared again: tagboat unshare %s %s --undo", state.ARN, flag),
+				"%s; want functions of the release there to be able to use it", what)
+			return true
+		}
+		p.warning("%s, and is not shared with it again; take it out of share in the manifest, or undo that: tagboat unshare %s %s --undo", what, state.ARN, flag)
+		return true
+	})
+}
+
+// needs tells whether functions of the release in an account use a layer.
+func (p *planner) needs(layer, region, account string) bool {
+	there := slices.ContainsFunc(p.environments, func(env release.Environment) bool {
+		return env.Account == account && slices.Contains(env.Regions, region)
+	})
+	return there && slices.ContainsFunc(p.in.Manifest.Functions, func(f release.FunctionSpec) bool { return slices.Contains(f.Layers, layer) })
+}
+
+// widelyShared tells whether a grant may cover accounts that it does not name.
+func widelyShared(grants []release.Grant) bool {
+	return slices.ContainsFunc(grants, func(g release.Grant) bool { return g.Account == "" })
+}
+
+// unshareFlag names a principal as tagboat unshare does.
+func unshareFlag(g release.Grant) string {
+	switch {
+	case g.Public:
+		return "--public"
+	case g.Organization != "":
+		return "--organization=" + g.Organization
+	}
+	return "--account " + g.Account
 }
 
 // sortedGrants orders accounts first, then organisations, then everyone.

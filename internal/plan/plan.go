@@ -27,7 +27,9 @@ type Input struct {
 	// Snapshots are by site. A plan of one environment needs those of the
 	// environment's sites and of the tools account's sites in its regions.
 	Snapshots map[release.Site]release.Snapshot
-	Now       time.Time
+	// Revoked are the grants that people took back, of any layer version.
+	Revoked []release.Revocation
+	Now     time.Time
 }
 
 // Whole plans the release through all of its environments: first the layers,

@@ -60,6 +60,10 @@ const (
 	PhasePrune    Phase = "prune"
 )
 
+// PhaseUnshare is no part of a release: a person takes a grant of a layer back,
+// and looks before who uses it.
+const PhaseUnshare Phase = "unshare"
+
 // StepKind is what a step does.
 type StepKind string
 

@@ -19,6 +19,9 @@
 //	GET  /freezes                   what is frozen, until when, why and by whom ([ledger.Freeze])
 //	POST /freezes                   [app.Freezing]: no release to an app, an environment, or both, for a while
 //	POST /freezes/clear             [app.Unfreezing]: a freeze ends before its time
+//	GET  /unshares                  which layer versions were taken back from whom ([release.Revocation])
+//	POST /unshares                  [app.Unsharing]: a layer version is taken back; answered with [app.Unshared]
+//	POST /unshares/clear            [app.Resharing]: releases may share it again
 //
 // Deliveries and events are answered with a [release.Answer]; whatever else goes
 // wrong is a [Problem]. The webhook proves itself by its signature; everything
@@ -109,6 +112,8 @@ func New(c Config) http.Handler {
 	s.mux.HandleFunc("/leases/clear", s.limit(api, s.methods(handlers{post: s.clearLease})))
 	s.mux.HandleFunc("/freezes", s.limit(api, s.methods(handlers{get: s.freezes, post: s.freeze})))
 	s.mux.HandleFunc("/freezes/clear", s.limit(api, s.methods(handlers{post: s.unfreeze})))
+	s.mux.HandleFunc("/unshares", s.limit(api, s.methods(handlers{get: s.unshares, post: s.unshare})))
+	s.mux.HandleFunc("/unshares/clear", s.limit(api, s.methods(handlers{post: s.reshare})))
 	s.mux.HandleFunc("/", s.unknown)
 	return s
 }
