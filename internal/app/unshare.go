@@ -124,7 +124,7 @@ type Unshares struct {
 // with them, and [release.Conflict] if taking it back would have no effect, or
 // would break what is live and nobody forces it.
 func (u *Unshares) Take(ctx context.Context, order Unsharing) (Unshared, error) {
-	if order.Reason == "" && !order.DryRun || order.By == "" {
+	if !order.DryRun && (order.Reason == "" || order.By == "") {
 		return Unshared{}, release.Errorf(release.Invalid, "taking a layer version back: reason or by is missing").
 			WithRemedy("Say why, and who says so.")
 	}

@@ -65,7 +65,7 @@ func (u *unsharing) run(cmd *cobra.Command) error {
 	switch {
 	case u.undo && (u.order.DryRun || u.order.Force):
 		return release.Errorf(release.Invalid, "--undo goes with neither --dry-run nor --force").WithRemedy("%s", help)
-	case u.order.By == "":
+	case u.order.By == "" && !u.order.DryRun:
 		return release.Errorf(release.Invalid, "--by is missing: nobody is named who takes it back").WithRemedy("Add --by and your name.")
 	case u.order.Reason == "" && !u.order.DryRun && !u.undo:
 		return release.Errorf(release.Invalid, "taking a layer version back wants --reason").WithRemedy("%s", help)
