@@ -256,8 +256,10 @@ func (l *unshareLook) live(ctx context.Context, in UnsharedIn) error {
 		if entry.Kind != ledger.LiveLayer || entry.Detail != in.ARN || !l.loses(in, entry.Account) {
 			continue
 		}
-		l.found.NeedsForce = append(l.found.NeedsForce, fmt.Sprintf("%s %s is live with it in %s (account %s, %s)",
-			entry.App, entry.Version, entry.Environment, entry.Account, entry.Region))
+		if in.State == UnshareShared {
+			l.found.NeedsForce = append(l.found.NeedsForce, fmt.Sprintf("%s %s is live with it in %s (account %s, %s)",
+				entry.App, entry.Version, entry.Environment, entry.Account, entry.Region))
+		}
 		names, err := l.functionsOf(ctx, entry)
 		if err != nil {
 			return err
@@ -306,7 +308,7 @@ func (l *unshareLook) underWay(ctx context.Context) error {
 			return err
 		}
 		for _, in := range l.found.Regions {
-			if n.usesLayer(in.ARN) && l.touches(rel, in) {
+			if in.State == UnshareShared && n.usesLayer(in.ARN) && l.touches(rel, in) {
 				l.found.NeedsForce = append(l.found.NeedsForce, fmt.Sprintf("release %s is under way with it in %s", rel.ID, in.Region))
 			}
 		}

@@ -138,9 +138,9 @@ func toTake(found app.Unshared) bool {
 func (u *unsharing) print(found app.Unshared) error {
 	var text strings.Builder
 	for _, in := range found.Regions {
-		also := "nobody else"
-		if len(in.Stays) > 0 {
-			also = "it stays shared with " + strings.Join(in.Stays, ", ")
+		also := "it stays shared with " + strings.Join(in.Stays, ", ")
+		if len(in.Stays) == 0 {
+			also += "nobody else"
 		}
 		if in.State == app.UnshareTaken {
 			fmt.Fprintf(&text, "%s in %s was taken from %s already; %s.\n", found.Layer, in.Region, found.From, also)
