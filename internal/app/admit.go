@@ -98,7 +98,8 @@ func (a *Admission) refuseFrozenFirst(ctx context.Context, rel *release.Release,
 func (a *Admission) pinCommit(ctx context.Context, rel *release.Release, app release.App) error {
 	if app.Repository.ID != rel.Source.RepositoryID {
 		return release.Errorf(release.Denied, "app %q is released from repository %d (%s), not from %d (%s)",
-			app.Name, app.Repository.ID, app.Repository.Name, rel.Source.RepositoryID, rel.Source.Repository)
+			app.Name, app.Repository.ID, app.Repository.Name, rel.Source.RepositoryID, rel.Source.Repository).
+			WithRemedy("Tag the app in its own repository, or correct the repository of the app in registry.yaml and release again with --retry.")
 	}
 	tag, err := a.GitHub.ResolveTag(ctx, rel.Source.RepositoryID, rel.Source.Tag)
 	if err != nil {

@@ -137,17 +137,20 @@ func (a *Approvals) mayApprove(ctx context.Context, id string) error {
 func mayAnswer(rel *release.Release, by string, approve bool) error {
 	progress := waitingFor(rel)
 	if progress == nil {
-		return release.Errorf(release.Conflict, "release %q is %s, not waiting for an approval", rel.ID, rel.State)
+		return release.Errorf(release.Conflict, "release %q is %s, not waiting for an approval", rel.ID, rel.State).
+			WithRemedy("Look at it with: tagboat show %s", rel.ID)
 	}
 	if rel.Halted != nil {
-		return release.Errorf(release.Conflict, "release %q was halted by %s: %s", rel.ID, rel.Halted.By, rel.Halted.Reason)
+		return release.Errorf(release.Conflict, "release %q was halted by %s: %s", rel.ID, rel.Halted.By, rel.Halted.Reason).
+			WithRemedy("It ends by itself. To release it after all, afterwards: tagboat release --app %s %s --retry", rel.App, flagOf(rel))
 	}
 	if approve && strings.EqualFold(by, rel.Request.Actor) { // GitHub's logins don't tell case apart
 		return release.Errorf(release.Denied, "release %q was sent by %q, who cannot approve it", rel.ID, by).
 			WithRemedy("Ask somebody else.")
 	}
 	if given := progress.Approval; given.Approved && !approve || given.Rejected && approve {
-		return release.Errorf(release.Conflict, "release %q was answered by %q already", rel.ID, given.By)
+		return release.Errorf(release.Conflict, "release %q was answered by %q already", rel.ID, given.By).
+			WithRemedy("See what became of it: tagboat show %s. To stop it: tagboat halt %s --reason TEXT", rel.ID, rel.ID)
 	}
 	return nil
 }

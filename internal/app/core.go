@@ -56,7 +56,8 @@ func (c *Core) begin(ctx context.Context, in Input) (*release.Release, error) {
 	case rel.State != release.RollingBack:
 		err = halted(rel)
 	case in.Phase != release.PhaseRollBack:
-		err = release.Errorf(release.Conflict, "release %q is being rolled back: nothing else is done for it", rel.ID)
+		err = release.Errorf(release.Conflict, "release %q is being rolled back: nothing else is done for it", rel.ID).
+			WithRemedy("Wait for its end: tagboat show %s", rel.ID)
 	}
 	return rel, err
 }
@@ -72,10 +73,12 @@ func (c *Core) acting(ctx context.Context, in Input) (*release.Release, error) {
 
 func mayAct(rel *release.Release, execution string) error {
 	if rel.State.Ended() {
-		return release.Errorf(release.Conflict, "release %q has ended as %s: nothing more is done for it", rel.ID, rel.State)
+		return release.Errorf(release.Conflict, "release %q has ended as %s: nothing more is done for it", rel.ID, rel.State).
+			WithRemedy("See how it ended: tagboat show %s", rel.ID)
 	}
 	if rel.Execution != execution {
-		return release.Errorf(release.Conflict, "execution %q acts for release %q no more: %q took it over", execution, rel.ID, rel.Execution)
+		return release.Errorf(release.Conflict, "execution %q acts for release %q no more: %q took it over", execution, rel.ID, rel.Execution).
+			WithRemedy("Nothing is to be done: %q goes on with it.", rel.Execution)
 	}
 	return nil
 }

@@ -2,7 +2,9 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tagboat/tagboat/internal/ledger"
@@ -54,7 +56,8 @@ func (f *Freezes) Freeze(ctx context.Context, order Freezing) (ledger.Freeze, er
 		return ledger.Freeze{}, err
 	}
 	if !until.After(now) {
-		return ledger.Freeze{}, release.Errorf(release.Invalid, "until is %s, want a time after now, %s", moment(until), moment(now))
+		return ledger.Freeze{}, release.Errorf(release.Invalid, "until is %s, want a time after now, %s", moment(until), moment(now)).
+			WithRemedy("For example --until 2h. To end a freeze: tagboat unfreeze")
 	}
 	if err := f.known(ctx, order); err != nil {
 		return ledger.Freeze{}, err
@@ -84,7 +87,8 @@ func untilTime(text string, now time.Time) (time.Time, error) {
 	}
 	wait, err := time.ParseDuration(text)
 	if err != nil {
-		return time.Time{}, release.Errorf(release.Invalid, "until is %.40q, want a time like 2030-01-07T09:00:00Z or a duration like 36h", text)
+		return time.Time{}, release.Errorf(release.Invalid, "until is %.40q, want a time like 2030-01-07T09:00:00Z or a duration like 36h", text).
+			WithRemedy("For example --until 2h.")
 	}
 	return now.Add(wait).UTC().Truncate(time.Second), nil
 }
@@ -98,15 +102,26 @@ func (f *Freezes) known(ctx context.Context, order Freezing) error {
 	}
 	app, ok := registry.App(order.App)
 	if order.App != "" && !ok {
-		return release.Errorf(release.Invalid, "app %q is not in the registry; it has %s", order.App, appNames(registry))
+		return release.Errorf(release.Invalid, "app %q is not in the registry; it has %s", order.App, appNames(registry)).
+			WithRemedy("Name one of those.")
 	}
 	if _, ok := registry.Environment(order.Environment); order.Environment != "" && !ok {
-		return release.Errorf(release.Invalid, "environment %q is not in the registry", order.Environment)
+		return release.Errorf(release.Invalid, "environment %q is not in the registry; it has %s", order.Environment, environmentNames(registry)).
+			WithRemedy("Name one of those.")
 	}
 	if order.App != "" && order.Environment != "" && !slices.Contains(app.Environments, order.Environment) {
-		return release.Errorf(release.Invalid, "app %q is not released to environment %q; it is to %q", order.App, order.Environment, app.Environments)
+		return release.Errorf(release.Invalid, "app %q is not released to environment %q; it is to %q", order.App, order.Environment, app.Environments).
+			WithRemedy("Name one of those, or leave the app out to freeze the environment for all.")
 	}
 	return nil
+}
+
+func environmentNames(registry release.Registry) string {
+	names := make([]string, len(registry.Environments))
+	for i, env := range registry.Environments {
+		names[i] = fmt.Sprintf("%q", env.Name)
+	}
+	return strings.Join(names, ", ")
 }
 
 // refuseFrozen refuses to begin with a frozen environment.

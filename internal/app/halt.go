@@ -63,11 +63,11 @@ func (h *Halts) Halt(ctx context.Context, id string, order Halting) (release.Rel
 func mayHalt(rel *release.Release) error {
 	switch {
 	case rel.State.Ended():
-		err := release.Errorf(release.Conflict, "release %q cannot be halted, it has ended: %s", rel.ID, rel.State)
+		remedy := "See how it ended: tagboat show " + rel.ID
 		if rel.State == release.Succeeded {
-			return err.WithRemedy("To go back: tagboat rollback --app %s --environment ENVIRONMENT", rel.App)
+			remedy = fmt.Sprintf("To go back: tagboat rollback --app %s --environment ENVIRONMENT", rel.App)
 		}
-		return err
+		return release.Errorf(release.Conflict, "release %q cannot be halted, it has ended: %s", rel.ID, rel.State).WithRemedy("%s", remedy)
 	case rel.State == release.RollingBack:
 		return release.Errorf(release.Conflict, "release %q is being rolled back already: %s", rel.ID, rel.Error).
 			WithRemedy("Look at it with: tagboat show %s", rel.ID)
@@ -75,7 +75,8 @@ func mayHalt(rel *release.Release) error {
 		return release.Errorf(release.Conflict, "release %q cannot be halted, it is live in every environment", rel.ID).
 			WithRemedy("To go back: tagboat rollback --app %s --environment ENVIRONMENT", rel.App)
 	case rel.Request.DryRun:
-		return release.Errorf(release.Conflict, "release %q is only planned: it changes nothing, and ends by itself", rel.ID)
+		return release.Errorf(release.Conflict, "release %q is only planned: it changes nothing, and ends by itself", rel.ID).
+			WithRemedy("Look at it with: tagboat show %s", rel.ID)
 	}
 	return nil
 }

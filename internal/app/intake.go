@@ -274,7 +274,8 @@ func (o *Orders) request(ctx context.Context, order Order) (release.Request, err
 	}
 	app, ok := registry.App(order.App)
 	if !ok {
-		return release.Request{}, release.Errorf(release.Invalid, "app %q is not in the registry; it has %s", order.App, appNames(registry))
+		return release.Request{}, release.Errorf(release.Invalid, "app %q is not in the registry; it has %s", order.App, appNames(registry)).
+			WithRemedy("Name one of those, or add the app to registry.yaml.")
 	}
 	request := release.Request{
 		App: app.Name, Version: order.Version, Trigger: release.TriggeredByHand, Actor: order.By,
@@ -282,7 +283,8 @@ func (o *Orders) request(ctx context.Context, order Order) (release.Request, err
 	}
 	if (order.Tag == "") == (order.Version == "") {
 		return request, release.Errorf(release.Invalid, "release of app %q: want either a tag or the version of an upload, got tag %q and version %q",
-			app.Name, order.Tag, order.Version)
+			app.Name, order.Tag, order.Version).
+			WithRemedy("Name --tag for a git tag, or --version for an upload.")
 	}
 	if order.Tag == "" {
 		key, err := artifact.UploadKey(app.Name, order.Version)
@@ -293,11 +295,13 @@ func (o *Orders) request(ctx context.Context, order Order) (release.Request, err
 		return request, err
 	}
 	if answer, ok := webhook.CheckTag(order.Tag); !ok {
-		return request, release.Errorf(release.Invalid, "release of app %q: %s", app.Name, answer.Reason)
+		return request, release.Errorf(release.Invalid, "release of app %q: %s", app.Name, answer.Reason).
+			WithRemedy("Name a tag like %s.", app.Tag("1.4.0"))
 	}
 	request.Source = release.Source{RepositoryID: app.Repository.ID, Repository: app.Repository.Name, Tag: order.Tag}
 	if request.Version, ok = app.Version(order.Tag); !ok {
-		return request, release.Errorf(release.Invalid, "tag %q is not one of app %q: want %q", order.Tag, app.Name, app.Tags)
+		return request, release.Errorf(release.Invalid, "tag %q is not one of app %q: want %q", order.Tag, app.Name, app.Tags).
+			WithRemedy("Name a tag like %s.", app.Tag("1.4.0"))
 	}
 	return request, nil
 }

@@ -161,7 +161,8 @@ func lambdaParts(ctx context.Context, needs []Need) (*Parts, *awsapi.Clients, er
 func required(name string) (string, error) {
 	value := os.Getenv(name)
 	if value == "" {
-		return "", release.Errorf(release.Invalid, "environment variable %s is not set; template.yaml sets it", name)
+		return "", release.Errorf(release.Invalid, "environment variable %s is not set; template.yaml sets it", name).
+			WithRemedy("Deploy the stack again: sam deploy")
 	}
 	return value, nil
 }

@@ -21,7 +21,8 @@ const lambdaAttempts = 5
 func lambdaConfig() (aws.Config, error) {
 	env, err := config.NewEnvConfig()
 	if err != nil {
-		return aws.Config{}, release.Errorf(release.Invalid, "AWS configuration: %w", err)
+		return aws.Config{}, release.Errorf(release.Invalid, "AWS configuration: %w", err).
+			WithRemedy("Correct the function's environment variables that begin with AWS_.")
 	}
 	if env.Region == "" || !env.Credentials.HasKeys() {
 		return aws.Config{}, release.Errorf(release.Invalid,

@@ -139,7 +139,8 @@ func (l *Leasing) supersede(ctx context.Context, rel *release.Release, environme
 		case other.App != rel.App || other.ID == rel.ID:
 		case other.Created.After(rel.Created) && waits(doc, other.ID):
 			return &TaskError{Name: errSuperseded, Err: release.Errorf(release.Conflict,
-				"release %q is newer and waits for %s already", other.ID, lease)}
+				"release %q is newer and waits for %s already", other.ID, lease).
+				WithRemedy("Nothing is to be done: the newer one goes on. Look at it with: tagboat show %s", other.ID)}
 		case other.Created.Before(rel.Created) && progress != nil && progress.Name == environment:
 			if err := l.tellSuperseded(ctx, progress.Approval.Token, rel.ID, lease); err != nil {
 				return err
@@ -235,7 +236,8 @@ func (l *Leasing) close(ctx context.Context, in Input) error {
 	}
 	if err := l.update(ctx, in, func(rel *release.Release) error {
 		if rel.State == release.RollingBack {
-			return release.Errorf(release.Conflict, "release %q is being rolled back in %s", rel.ID, in.Environment)
+			return release.Errorf(release.Conflict, "release %q is being rolled back in %s", rel.ID, in.Environment).
+				WithRemedy("Wait for its end: tagboat show %s", rel.ID)
 		}
 		if err := halted(rel); err != nil {
 			return err

@@ -53,7 +53,8 @@ var _ Registries = (*FileRegistries)(nil)
 func (r *FileRegistries) Current(ctx context.Context) (release.Registry, release.Pointer, error) {
 	text, err := os.ReadFile(r.Path)
 	if err != nil {
-		return release.Registry{}, release.Pointer{}, release.Errorf(release.NotFound, "registry: %w", err)
+		return release.Registry{}, release.Pointer{}, release.Errorf(release.NotFound, "registry: %w", err).
+			WithRemedy("Name the file with --registry.")
 	}
 	sum := sha256.Sum256(text)
 	digest := hex.EncodeToString(sum[:])

@@ -30,7 +30,8 @@ func (l *Leasing) takeOver(ctx context.Context, in Input) (takenOver, error) {
 	out := takenOver{Error: Failure{Error: errInterrupted, Cause: "its execution ended without recording how"}}
 	rel, err := l.Ledger.Update(ctx, in.Release, "", func(rel *release.Release) error {
 		if rel.State.Ended() {
-			return release.Errorf(release.Conflict, "release %q has ended as %s: there is nothing to recover", rel.ID, rel.State)
+			return release.Errorf(release.Conflict, "release %q has ended as %s: there is nothing to recover", rel.ID, rel.State).
+				WithRemedy("See how it ended: tagboat show %s", rel.ID)
 		}
 		if recoveryNumber(rel.Execution) > recoveryNumber(in.Execution) {
 			return mayAct(rel, in.Execution)

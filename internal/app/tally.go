@@ -107,7 +107,5 @@ func summary(faults []fault) error {
 	for i, f := range faults {
 		lines[i] = f.Error
 	}
-	err := release.Errorf(release.Invalid, "%s", strings.Join(lines, "\n"))
-	err.Remedy = faults[0].Remedy
-	return err
+	return release.Errorf(release.Invalid, "%s", strings.Join(lines, "\n")).WithRemedy("%s", faults[0].Remedy)
 }

@@ -35,7 +35,8 @@ func (o *Orders) Undo(ctx context.Context, u Undo) (release.Answer, error) {
 		return release.Answer{}, err
 	}
 	if u.Environment == "" {
-		return release.Answer{}, release.Errorf(release.Invalid, "rolling app %q back: environment is missing", u.App)
+		return release.Answer{}, release.Errorf(release.Invalid, "rolling app %q back: environment is missing", u.App).
+			WithRemedy("Name it; tagboat status --app %s tells what is live where.", u.App)
 	}
 	if err := o.inOrder(ctx, u.App, u.Environment); err != nil {
 		return release.Answer{}, err
@@ -116,7 +117,8 @@ func (o *Orders) history(ctx context.Context, u Undo) (history, error) {
 		}
 	}
 	if len(kept) == 0 {
-		return nil, release.Errorf(release.NotFound, "app %q has no good release in %s yet: there is nothing to go back to", u.App, u.Environment)
+		return nil, release.Errorf(release.NotFound, "app %q has no good release in %s yet: there is nothing to go back to", u.App, u.Environment).
+			WithRemedy("See what there was with: tagboat releases --app %s. To stop one that is under way: tagboat halt ID --reason TEXT", u.App)
 	}
 	return kept, nil
 }
@@ -145,7 +147,8 @@ func (h history) target(u Undo) (release.Release, error) {
 		}
 	}
 	if u.To == "" {
-		return live, release.Errorf(release.NotFound, "version %s is the first good one of app %q in %s: there is none to go back to", live.Version, u.App, u.Environment)
+		return live, release.Errorf(release.NotFound, "version %s is the first good one of app %q in %s: there is none to go back to", live.Version, u.App, u.Environment).
+			WithRemedy("Release a new version that mends it; tagboat releases --app %s tells what there was.", u.App)
 	}
 	return live, release.Errorf(release.NotFound, "version %s of app %q was never good in %s; want one of %s", u.To, u.App, u.Environment, h.versions()).
 		WithRemedy("See them with: tagboat releases --app %s", u.App)

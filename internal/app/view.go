@@ -58,7 +58,8 @@ func (p *Parts) WholePlan(ctx context.Context, id string) (*release.Plan, error)
 		return nil, err
 	}
 	if rel.Plan == (release.Pointer{}) {
-		return nil, release.Errorf(release.NotFound, "release %q has no plan: it is %s", id, rel.State)
+		return nil, release.Errorf(release.NotFound, "release %q has no plan: it is %s", id, rel.State).
+			WithRemedy("Look at it with: tagboat show %s", id)
 	}
 	return core.plan(ctx, &rel, release.Site{Environment: release.ToolsEnvironment})
 }

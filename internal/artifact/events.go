@@ -173,9 +173,11 @@ func checkVersion(version string) error {
 	switch {
 	case version == "" || version == "." || version == "..", strings.Contains(version, "/"),
 		strings.TrimSpace(version) != version, strings.ContainsFunc(version, unreadable):
-		return release.Errorf(release.Invalid, "%+q is no version: want printable characters without / and without spaces around them", version)
+		return release.Errorf(release.Invalid, "%+q is no version: want printable characters without / and without spaces around them", version).
+			WithRemedy("Name a version like 1.4.0.")
 	case len(version) > maxVersion:
-		return release.Errorf(release.Invalid, "version %.40q… has %d bytes, want at most %d", version, len(version), maxVersion)
+		return release.Errorf(release.Invalid, "version %.40q… has %d bytes, want at most %d", version, len(version), maxVersion).
+			WithRemedy("Name a version like 1.4.0.")
 	}
 	return nil
 }

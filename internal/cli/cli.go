@@ -139,7 +139,7 @@ func remedyOf(err error) string {
 	if !errors.As(err, &known) {
 		return "Run: tagboat --help"
 	}
-	return release.RemedyOf(err)
+	return release.NextStep(err)
 }
 
 // readable drops what others wrote and a terminal would act on.

@@ -145,7 +145,7 @@ func (c *client) url(query url.Values, path ...string) string {
 
 func (c *client) unreachable(err error) error {
 	if errors.Is(err, context.Canceled) {
-		return release.Errorf(release.Transient, "interrupted")
+		return release.Errorf(release.Transient, "interrupted").WithRemedy("Run it again; what the server was asked to do, it may do all the same.")
 	}
 	var known *release.Error // of an installed stack
 	if errors.As(err, &known) {

@@ -36,7 +36,7 @@ func (c *command) follow(ctx context.Context, cl *client, id string, show func(r
 			return view, err
 		}
 		if err := c.Clock.Sleep(ctx, wait); err != nil {
-			return view, release.Errorf(release.Transient, "interrupted")
+			return view, release.Errorf(release.Transient, "interrupted").WithRemedy("Run it again to go on watching.")
 		}
 		wait = min(wait*3/2, longestLook)
 	}

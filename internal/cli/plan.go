@@ -52,7 +52,8 @@ func place(ctx context.Context, cl *client, w wish) (string, release.Answer, err
 	}
 	accepted := answer.Status == release.AnswerStarted || answer.Status == release.AnswerDuplicate
 	if !accepted || len(answer.Releases) == 0 {
-		return "", answer, release.Errorf(release.Denied, "%s (%s): %s", answer.Status, answer.Code, answer.Reason)
+		return "", answer, release.Errorf(release.Denied, "%s (%s): %s", answer.Status, answer.Code, answer.Reason).
+			WithRemedy("docs/operations.md says what %s means and what to do.", answer.Code)
 	}
 	return answer.Releases[0], answer, nil
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -128,7 +129,8 @@ func outcome(view report.View) error {
 	if message == "" {
 		message = report.Sentence(view.Release)
 	}
-	return coded{code, release.Errorf(kind, "release %s: %s: %s", view.ID, view.State, message).WithRemedy("%s", view.Remedy)}
+	return coded{code, release.Errorf(kind, "release %s: %s: %s", view.ID, view.State, message).
+		WithRemedy("%s", cmp.Or(view.Remedy, "Look at it with: tagboat show "+view.ID))}
 }
 
 // untouched tells whether the release came into no environment.

@@ -74,7 +74,7 @@ func (c *command) runServer(ctx context.Context, s settings, log *slog.Logger) e
 	station, err := open(ctx, s, c.Clock, log)
 	if err != nil {
 		if ctx.Err() != nil {
-			return release.Errorf(release.Transient, "interrupted before it was ready")
+			return release.Errorf(release.Transient, "interrupted before it was ready").WithRemedy("Start it again.")
 		}
 		return err
 	}

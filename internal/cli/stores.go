@@ -110,7 +110,8 @@ func checkVersioned(ctx context.Context, api *s3.Client, bucket string, log *slo
 		log.WarnContext(ctx, "nobody lets us look whether the bucket is versioned", "bucket", bucket, "error", err)
 		return nil
 	case err != nil:
-		return release.Errorf(release.Invalid, "bucket %q cannot be reached: %w", bucket, err)
+		return release.Errorf(release.Invalid, "bucket %q cannot be reached: %w", bucket, err).
+			WithRemedy("Check the bucket's name, and the region and credentials of the AWS SDK: AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL.")
 	case out.Status != types.BucketVersioningStatusEnabled:
 		return release.Errorf(release.Invalid, "bucket %q is not versioned: what is read from it could change", bucket).
 			WithRemedy("Switch versioning on: aws s3api put-bucket-versioning --bucket %s --versioning-configuration Status=Enabled", bucket)

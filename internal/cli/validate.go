@@ -37,7 +37,8 @@ forbids the manifests. Which of the two a file is, its fields tell, else its nam
 	cmd.Flags().StringVar(&as, "as", "", "take every file for a registry or a manifest")
 	cmd.RunE = func(_ *cobra.Command, names []string) error {
 		if as != "" && as != asRegistry && as != asManifest {
-			return release.Errorf(release.Invalid, "--as is %q, want %s or %s", as, asRegistry, asManifest)
+			return release.Errorf(release.Invalid, "--as is %q, want %s or %s", as, asRegistry, asManifest).
+				WithRemedy("Leave it out to have each file recognised by its fields.")
 		}
 		return (&validation{command: c, as: as}).run(names)
 	}

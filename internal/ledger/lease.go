@@ -247,14 +247,17 @@ func (l *Ledger) clearable(ctx context.Context, doc *Lease) error {
 	owner, found, err := l.find(ctx, doc.Holder.Release)
 	switch {
 	case doc.Holder == (Holder{}):
-		return release.Errorf(release.Conflict, "lease %q is not dirty: nobody holds it", doc.Name)
+		return release.Errorf(release.Conflict, "lease %q is not dirty: nobody holds it", doc.Name).
+			WithRemedy("tagboat lease tells which need a hand.")
 	case err != nil:
 		return err
 	case found && !owner.State.Ended():
 		return release.Errorf(release.Conflict, "lease %q cannot be cleared: release %q has not ended, it is %s",
-			doc.Name, owner.ID, owner.State)
+			doc.Name, owner.ID, owner.State).
+			WithRemedy("Wait for its end, or stop it: tagboat halt %s --reason TEXT", owner.ID)
 	case doc.Dirty == "" && owner.State != release.FailedDirty:
-		return release.Errorf(release.Conflict, "lease %q of release %q is not dirty", doc.Name, doc.Holder.Release)
+		return release.Errorf(release.Conflict, "lease %q of release %q is not dirty", doc.Name, doc.Holder.Release).
+			WithRemedy("tagboat lease tells which need a hand.")
 	}
 	return nil
 }

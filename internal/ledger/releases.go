@@ -69,7 +69,8 @@ func (l *Ledger) find(ctx context.Context, id string) (release.Release, bool, er
 }
 
 func unknown(id string) error {
-	return release.Errorf(release.NotFound, "there is no release %q", id)
+	return release.Errorf(release.NotFound, "there is no release %q", id).
+		WithRemedy("tagboat releases lists them; --plans those that were only planned, too.")
 }
 
 // Update changes the record of a release that has not ended, in the name of the

@@ -62,6 +62,27 @@ func KindOf(err error) Kind {
 	return Internal
 }
 
+// NextStep is the remedy of an error or, if it has none, what can be done about
+// its kind: nobody is left with what went wrong alone.
+func NextStep(err error) string {
+	if remedy := RemedyOf(err); remedy != "" {
+		return remedy
+	}
+	switch KindOf(err) {
+	case Invalid:
+		return "Correct what the message names, and try again."
+	case Denied:
+		return "Have it allowed: the registry says who may release what where, and IAM what each role may do."
+	case NotFound:
+		return "Check the name: tagboat status and tagboat releases tell what there is."
+	case Conflict:
+		return "Look at how it is now, with tagboat releases and tagboat status, then try again if it is still wanted."
+	case Transient:
+		return "Try again in a while."
+	}
+	return "Try again. If it goes on, look into the log, and report it with the answer of tagboat version."
+}
+
 // RemedyOf is the first remedy in err's chain.
 func RemedyOf(err error) string {
 	for err != nil {

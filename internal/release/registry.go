@@ -191,7 +191,8 @@ func (r Registry) For(request Request) (Registry, App, error) {
 	}
 	if request.Environment != "" {
 		if !slices.Contains(app.Environments, request.Environment) {
-			return r, app, Errorf(Denied, "app %q is not released to environment %q; it is to %q", app.Name, request.Environment, app.Environments)
+			return r, app, Errorf(Denied, "app %q is not released to environment %q; it is to %q", app.Name, request.Environment, app.Environments).
+				WithRemedy("Name one of those, or add the environment to the app in registry.yaml.")
 		}
 		app.Environments = []string{request.Environment}
 	}

@@ -52,17 +52,20 @@ func filterOf(query url.Values) (ledger.Filter, error) {
 	if text := query.Get("limit"); text != "" {
 		filter.Limit, err = strconv.Atoi(text)
 		if err != nil || filter.Limit < 1 || filter.Limit > maxList {
-			return filter, release.Errorf(release.Invalid, "limit is %.40q, want a number from 1 to %d", text, maxList)
+			return filter, release.Errorf(release.Invalid, "limit is %.40q, want a number from 1 to %d", text, maxList).
+				WithRemedy("For example --limit 20.")
 		}
 	}
 	if text := query.Get("before"); text != "" {
 		if filter.Before, err = time.Parse(time.RFC3339Nano, text); err != nil {
-			return filter, release.Errorf(release.Invalid, "before is %.40q, want a time like 2030-01-07T09:00:00Z", text)
+			return filter, release.Errorf(release.Invalid, "before is %.40q, want a time like 2030-01-07T09:00:00Z", text).
+				WithRemedy("Take it from created of the last release that was answered.")
 		}
 	}
 	if text := query.Get("dry_runs"); text != "" {
 		if filter.DryRuns, err = strconv.ParseBool(text); err != nil {
-			return filter, release.Errorf(release.Invalid, "dry_runs is %.40q, want true or false", text)
+			return filter, release.Errorf(release.Invalid, "dry_runs is %.40q, want true or false", text).
+				WithRemedy("Leave it out to leave those out that were only planned.")
 		}
 	}
 	return filter, nil
@@ -190,9 +193,10 @@ func (s *server) decide(w http.ResponseWriter, r *http.Request, approve bool) {
 func checkText(field, text string, limit int) error {
 	switch {
 	case len(text) > limit:
-		return release.Errorf(release.Invalid, "%s has %d bytes, want at most %d", field, len(text), limit)
+		return release.Errorf(release.Invalid, "%s has %d bytes, want at most %d", field, len(text), limit).WithRemedy("Say it more briefly.")
 	case strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }):
-		return release.Errorf(release.Invalid, "%s is %s, want printable characters", field, fmt.Sprintf("%.80q", text))
+		return release.Errorf(release.Invalid, "%s is %s, want printable characters", field, fmt.Sprintf("%.80q", text)).
+			WithRemedy("Leave line breaks and control characters out.")
 	}
 	return nil
 }

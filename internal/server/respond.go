@@ -42,7 +42,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if status >= http.StatusInternalServerError {
 		s.log.ErrorContext(r.Context(), "a request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
-	s.write(w, r, status, Problem{Error: err.Error(), Remedy: release.RemedyOf(err), Kind: release.KindOf(err)})
+	s.write(w, r, status, Problem{Error: err.Error(), Remedy: release.NextStep(err), Kind: release.KindOf(err)})
 }
 
 func statusOf(err error) int {
@@ -96,7 +96,8 @@ func decode(w http.ResponseWriter, r *http.Request, into any) error {
 		err = errors.New("it is empty")
 	}
 	if err != nil {
-		return release.Errorf(release.Invalid, "the body of %s %.200q is not the JSON object that is wanted: %w", r.Method, r.URL.Path, err)
+		return release.Errorf(release.Invalid, "the body of %s %.200q is not the JSON object that is wanted: %w", r.Method, r.URL.Path, err).
+			WithRemedy("Use the command of the server's version, or send the fields that the path takes and no others.")
 	}
 	return nil
 }

@@ -169,7 +169,10 @@ func (s *server) methods(by handlers) http.HandlerFunc {
 			return
 		}
 		w.Header().Set("Allow", allow)
-		problem := Problem{Kind: release.Invalid, Error: fmt.Sprintf("method %s at %.200q: want %s", shown(r.Method), r.URL.Path, allow)}
+		problem := Problem{
+			Kind: release.Invalid, Error: fmt.Sprintf("method %s at %.200q: want %s", shown(r.Method), r.URL.Path, allow),
+			Remedy: "Send it with one of those methods.",
+		}
 		s.write(w, r, http.StatusMethodNotAllowed, problem)
 	}
 }
