@@ -134,8 +134,8 @@ func loadClientsByS3(ctx context.Context, bucket, key string, log *slog.Logger) 
 		return nil, release.Errorf(release.Invalid, "no AWS region is set to read the registry in").
 			WithRemedy("Set AWS_REGION to the region of the state bucket.")
 	}
-	if err := checkVersioned(ctx, clients.S3(""), bucket, log); err != nil {
-		return nil, unreadable(err, "--registry")
+	if err := checkVersioned(ctx, clients.S3(""), bucket, "--registry", log); err != nil {
+		return nil, err
 	}
 	stored := &app.StoredRegistries{Store: &artifact.S3Store{S3: clients.S3(""), Bucket: bucket}, Key: key}
 	registry, _, err := stored.Current(ctx)

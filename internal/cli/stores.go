@@ -91,8 +91,8 @@ func checkStores(ctx context.Context, parts *app.Parts, clients *awsapi.Clients,
 		if bucket.name == "" {
 			continue
 		}
-		if err := checkVersioned(ctx, clients.S3(""), bucket.name, log); err != nil {
-			return unreadable(err, bucket.flag)
+		if err := checkVersioned(ctx, clients.S3(""), bucket.name, bucket.flag, log); err != nil {
+			return err
 		}
 	}
 	if _, _, err := parts.Registries.Current(ctx); err != nil {
@@ -102,7 +102,7 @@ func checkStores(ctx context.Context, parts *app.Parts, clients *awsapi.Clients,
 }
 
 // checkVersioned looks at a bucket. It tries twice: somebody waits for the answer.
-func checkVersioned(ctx context.Context, api *s3.Client, bucket string, log *slog.Logger) error {
+func checkVersioned(ctx context.Context, api *s3.Client, bucket, flag string, log *slog.Logger) error {
 	out, err := api.GetBucketVersioning(ctx, &s3.GetBucketVersioningInput{Bucket: &bucket}, func(o *s3.Options) { o.RetryMaxAttempts = 2 })
 	var refusal smithy.APIError
 	switch {
@@ -111,7 +111,7 @@ func checkVersioned(ctx context.Context, api *s3.Client, bucket string, log *slo
 		return nil
 	case err != nil:
 		return release.Errorf(release.Invalid, "bucket %q cannot be reached: %w", bucket, err).
-			WithRemedy("Check the bucket's name, and the region and credentials of the AWS SDK: AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL.")
+			WithRemedy(checkFlags, flag)
 	case out.Status != types.BucketVersioningStatusEnabled:
 		return release.Errorf(release.Invalid, "bucket %q is not versioned: what is read from it could change", bucket).
 			WithRemedy("Switch versioning on: aws s3api put-bucket-versioning --bucket %s --versioning-configuration Status=Enabled", bucket)
@@ -119,11 +119,14 @@ func checkVersioned(ctx context.Context, api *s3.Client, bucket string, log *slo
 	return nil
 }
 
+// checkFlags is the next step where a store cannot be reached.
+const checkFlags = "Check %s, and the region and credentials of the AWS SDK: AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL."
+
 // unreadable adds the next step to an error of a store that names none.
 func unreadable(err error, flags string) error {
 	if release.RemedyOf(err) != "" {
 		return err
 	}
 	return release.Errorf(release.KindOf(err), "%w", err).
-		WithRemedy("Check %s, and the region and credentials of the AWS SDK: AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL.", flags)
+		WithRemedy(checkFlags, flags)
 }
