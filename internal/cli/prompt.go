@@ -89,9 +89,10 @@ func (p *prompter) values(ctx context.Context, given []string, flag, question, s
 	return all, nil
 }
 
-// yes asks whether to go on; only the whole word is a yes.
-func (p *prompter) yes(question string) bool {
+// yes asks whether to go on. Only the whole word is a yes: the end of the input
+// and an interruption are none.
+func (p *prompter) yes(ctx context.Context, question string) bool {
 	fmt.Fprintf(p.out, "%s Type yes: ", readable(question))
-	answer, _ := p.in.ReadString('\n') // what ended without a line is no yes either
-	return strings.TrimSpace(answer) == "yes"
+	answer, err := p.line(ctx)
+	return err == nil && answer == "yes"
 }

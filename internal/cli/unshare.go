@@ -108,7 +108,7 @@ func (u *unsharing) take(cmd *cobra.Command, cl *client) error {
 	case u.order.DryRun:
 		return nil
 	case len(found.NeedsForce) > 0 && !u.order.Force: // the server says how to go on
-	case !u.yes && toTake(found) && !ask.yes(fmt.Sprintf("Take %s from %s?", found.Layer, found.From)):
+	case !u.yes && toTake(found) && !ask.yes(cmd.Context(), fmt.Sprintf("Take %s from %s?", found.Layer, found.From)):
 		return release.Errorf(release.Denied, "nothing was taken back: the answer was not yes").WithRemedy("Run it again, and answer yes.")
 	}
 	u.order.Seen = found.Seen
