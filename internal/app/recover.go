@@ -66,7 +66,8 @@ type statusChange struct {
 func (r *Recovery) Handle(ctx context.Context, event json.RawMessage) (Swept, error) {
 	var change statusChange
 	if err := json.Unmarshal(event, &change); err != nil {
-		return Swept{}, release.Errorf(release.Invalid, "the event is not EventBridge's: %w", err)
+		return Swept{}, release.Errorf(release.Invalid, "the event is not EventBridge's: %w", err).
+			WithRemedy("Send it what EventBridge sends, or nothing for a sweep.")
 	}
 	switch {
 	case change.DetailType != "Step Functions Execution Status Change":
