@@ -145,7 +145,7 @@ func (u *Unshares) Take(ctx context.Context, order Unsharing) (Unshared, error) 
 	}
 	for i := range found.Regions {
 		if err := u.take(ctx, order, look.grant, &found.Regions[i]); err != nil {
-			return found, told(err, found.Regions[:i])
+			return found, halfTaken(err, found.Regions[:i])
 		}
 	}
 	return found, nil
@@ -172,8 +172,8 @@ func (u *Unshares) take(ctx context.Context, order Unsharing, grant release.Gran
 	return nil
 }
 
-// told adds to an error what was done before it.
-func told(err error, done []UnsharedIn) error {
+// halfTaken adds to an error what was done before it.
+func halfTaken(err error, done []UnsharedIn) error {
 	before := ""
 	if len(done) > 0 {
 		names := make([]string, len(done))
