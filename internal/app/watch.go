@@ -73,6 +73,9 @@ func (r *Reporting) remember(ctx context.Context, id string, before, after told)
 	if before == after {
 		return
 	}
+	if now := r.told(ctx, id); now != before { // somebody else told something meanwhile
+		after.Gap, after.Announced = after.Gap || now.Gap, after.Announced || now.Announced
+	}
 	after.At = r.Clock.Now()
 	if err := r.Ledger.Note(ctx, id, toldNote, after); err != nil {
 		r.Log.WarnContext(ctx, "what was told of a release cannot be kept", "release", id, "error", err)
@@ -154,18 +157,17 @@ func (r *Reporting) catchUp(ctx context.Context, u untold) (isNew bool, err erro
 	if rel.State.Ended() {
 		err = errors.Join(err, r.settle(ctx, rel, &after))
 	}
-	switch {
-	case err == nil:
+	if over := r.Clock.Now().Sub(rel.Ended) >= giveUpAfter; rel.State.Ended() && (err == nil || over) {
+		err = errors.Join(err, r.Ledger.Told(ctx, rel.ID))
+	}
+	if err == nil {
 		after.Failures, after.Next = 0, time.Time{}
-	default:
+	} else {
 		after.Gap = true
 		after.Next = r.Clock.Now().Add(min(maxPatience, time.Minute<<min(after.Failures, 10)))
 		after.Failures++
 	}
 	r.remember(ctx, rel.ID, u.told, after)
-	if over := r.Clock.Now().Sub(rel.Ended) >= giveUpAfter; rel.State.Ended() && (err == nil || over) {
-		err = errors.Join(err, r.Ledger.Told(ctx, rel.ID))
-	}
 	isNew = rel.State.Ended() || after.Status != u.told.Status || after.Check != u.told.Check || err != nil
 	return isNew, err
 }
