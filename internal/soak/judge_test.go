@@ -174,9 +174,10 @@ func (w *world) judge() {
 	w.judgeLive(dirty)
 	w.judgeEvents()
 	w.judgeRecorded()
+	recorded := w.recordedShares()
 	for _, a := range w.s.apps {
 		for _, region := range []string{home, europe} {
-			w.judgeLayers(a, region)
+			w.judgeLayers(a, region, recorded)
 		}
 	}
 	for _, bucket := range []string{stateBucket, europeBucket} {
@@ -293,7 +294,7 @@ func (w *world) judgeRecorded() {
 }
 
 // judgeLayers looks for content that was published twice, and at the grants.
-func (w *world) judgeLayers(a appSpec, region string) {
+func (w *world) judgeLayers(a appSpec, region string, recorded shares) {
 	contents := map[string]string{}
 	for _, v := range w.cloud.LayerVersions(toolsAccount, region, a.Name+"-deps") {
 		files, err := v.Content.Files()
@@ -305,15 +306,7 @@ func (w *world) judgeLayers(a appSpec, region string) {
 			w.fail("layer %s has the content %s of %s", v.ARN, content, other)
 		}
 		contents[content] = v.ARN
-		allowed := w.allowedGrants(region)
-		for _, g := range v.Grants {
-			if !allowed[g.Principal+g.OrganizationID] {
-				w.fail("layer %s is granted to %+v", v.ARN, g)
-			}
-		}
-		if len(v.Grants) != len(allowed) && w.isUsed(v.ARN, region) {
-			w.fail("layer %s is in use with grants %+v, want %v", v.ARN, v.Grants, allowed)
-		}
+		w.judgeGrants(v, recorded)
 	}
 }
 
@@ -323,31 +316,6 @@ func (w *world) publishedTwice(a appSpec) bool {
 	for id := range w.doubled {
 		if w.records[id].App == a.Name && w.doubled[id] {
 			return true
-		}
-	}
-	return false
-}
-
-// allowedGrants are the principals that may use an app's layers in a region.
-func (w *world) allowedGrants(region string) map[string]bool {
-	allowed := map[string]bool{"*" + organization: true, partnerAccount: true}
-	for _, env := range w.s.environments {
-		if slices.Contains(env.Regions, region) {
-			allowed[env.Account] = true
-		}
-	}
-	return allowed
-}
-
-func (w *world) isUsed(arn, region string) bool {
-	for _, site := range w.s.sites() {
-		for _, a := range w.s.apps {
-			for _, name := range a.functions() {
-				f, _ := w.cloud.Function(site.Account, region, name)
-				if slices.Contains(f.Latest.Layers, arn) {
-					return true
-				}
-			}
 		}
 	}
 	return false
