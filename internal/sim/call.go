@@ -40,6 +40,9 @@ type Fault struct {
 	After error
 	// Hang passes between the call and its answer, if the caller has so much time.
 	Hang time.Duration
+	// Stale answers a read of Lambda from before the last write, if that was made within
+	// [StaleFor].
+	Stale bool
 }
 
 // OnCall sets the hook that sees every call before it is performed and decides its fault.
@@ -114,7 +117,7 @@ func doThen[T any](ctx context.Context, r request, perform func() (*T, error), t
 	if err != nil {
 		return nil, r.wrap(err)
 	}
-	out, err := locked(r, perform)
+	out, err := locked(r, fault.Stale, perform)
 	if err != nil {
 		return nil, r.wrap(err)
 	}
@@ -169,7 +172,7 @@ func (r request) record() (Call, func(Call) Fault, bool) {
 	return call, c.onCall, c.interleave
 }
 
-func locked[T any](r request, perform func() (*T, error)) (*T, error) {
+func locked[T any](r request, stale bool, perform func() (*T, error)) (*T, error) {
 	c := r.session.cloud
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -181,7 +184,15 @@ func locked[T any](r request, perform func() (*T, error)) (*T, error) {
 			return nil, err
 		}
 	}
-	return perform()
+	if stale {
+		defer r.goBack()()
+	}
+	was := r.before()
+	out, err := perform()
+	if err == nil {
+		r.remember(was)
+	}
+	return out, err
 }
 
 // checkExpiry refuses credentials that have expired, in the service's own words.

@@ -105,6 +105,8 @@ type region struct {
 	layers    map[string]*layer
 	alarms    map[string]*alarm
 	tables    map[string]*table
+	// earlier is what functions and layers were before their last write, by kind and name.
+	earlier map[string]*earlier
 }
 
 // New makes an empty cloud. Accounts and regions spring into being when they are named.
@@ -173,6 +175,7 @@ func (c *Cloud) region(accountID, name string) *region {
 			layers:    map[string]*layer{},
 			alarms:    map[string]*alarm{},
 			tables:    map[string]*table{},
+			earlier:   map[string]*earlier{},
 		}
 		a.regions[name] = r
 	}

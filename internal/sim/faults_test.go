@@ -198,3 +198,42 @@ func TestConcurrentCallersOnTheWallClock(t *testing.T) {
 		t.Errorf("got %d objects, want 50", got)
 	}
 }
+
+func TestAStaleReadIsAnsweredFromBeforeTheLastWrite(t *testing.T) {
+	within(t, func(w world) {
+		w.function(dev)
+		w.sleep(sim.StaleFor + time.Second)
+		w.failing("GetFunction", sim.Fault{Stale: true})
+		before := *w.get(dev, "").Configuration.CodeSha256
+		if _, err := w.updateCode(dev, "v2"); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.get(dev, "").Configuration; *got.CodeSha256 != before || got.LastUpdateStatus != types.LastUpdateStatusSuccessful {
+			t.Errorf("right after the write the code is %s (%s), want the former, %s", *got.CodeSha256, got.LastUpdateStatus, before)
+		}
+		w.sleep(sim.StaleFor + time.Second)
+		if got := *w.get(dev, "").Configuration.CodeSha256; got == before {
+			t.Errorf("%s after the write the code is still the former", sim.StaleFor)
+		}
+		w.failing("GetFunction", sim.Fault{})
+		if got := *w.get(dev, "").Configuration.CodeSha256; got == before {
+			t.Error("a read that is not stale found the former code")
+		}
+	})
+}
+
+func TestAStaleReadDoesNotFindALayerVersionThatWasJustPublished(t *testing.T) {
+	within(t, func(w world) {
+		w.failing("ListLayerVersions", sim.Fault{Stale: true})
+		w.layer("deps", "one")
+		out, err := w.lambda(tools).ListLayerVersions(w.ctx, &lambda.ListLayerVersionsInput{LayerName: ptr("deps")})
+		if err != nil || len(out.LayerVersions) != 0 {
+			t.Errorf("right after the publication: %v, %v; want none", out.LayerVersions, err)
+		}
+		w.sleep(sim.StaleFor + time.Second)
+		out, err = w.lambda(tools).ListLayerVersions(w.ctx, &lambda.ListLayerVersionsInput{LayerName: ptr("deps")})
+		if err != nil || len(out.LayerVersions) != 1 {
+			t.Errorf("later: %v, %v; want one", out.LayerVersions, err)
+		}
+	})
+}
