@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 
+	"github.com/tagboat/tagboat/internal/clock"
 	"github.com/tagboat/tagboat/internal/release"
 	"github.com/tagboat/tagboat/internal/report"
 )
@@ -60,16 +62,27 @@ type Herald struct {
 	// Announcer is nil if there is nobody to tell.
 	Announcer Announcer
 	// Link is the address of an execution for people; nil if there is none.
-	Link func(execution string) string
-	Log  *slog.Logger
+	Link  func(execution string) string
+	Log   *slog.Logger
+	Clock clock.Clock
 }
+
+// tellings is how often it is tried to tell something.
+const tellings = 4
 
 // tell announces what happened. The result is false if somebody listens and could not be told.
 func (h Herald) tell(ctx context.Context, rel *release.Release, happening report.Happening, environment string) bool {
 	if h.Announcer == nil || rel.Request.DryRun {
 		return true
 	}
-	err := h.Announcer.Announce(ctx, happening, report.NewEvent(*rel, happening, environment, h.link(rel)))
+	event := report.NewEvent(*rel, happening, environment, h.link(rel))
+	err := h.Announcer.Announce(ctx, happening, event)
+	for n := 1; n < tellings && err != nil && release.KindOf(err) == release.Transient; n++ {
+		if h.Clock.Sleep(ctx, time.Second<<n) != nil {
+			break
+		}
+		err = h.Announcer.Announce(ctx, happening, event)
+	}
 	if err != nil {
 		h.Log.WarnContext(ctx, "an event was not sent", "release", rel.ID, "happening", happening, "environment", environment, "error", err)
 	}

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,11 +14,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 
 	"github.com/tagboat/tagboat/internal/app"
 	"github.com/tagboat/tagboat/internal/demo"
 	"github.com/tagboat/tagboat/internal/release"
+	"github.com/tagboat/tagboat/internal/report"
 	"github.com/tagboat/tagboat/internal/sim"
 	"github.com/tagboat/tagboat/internal/sim/github"
 	"github.com/tagboat/tagboat/internal/webhook"
@@ -43,12 +48,18 @@ func boundaries() []boundary {
 	return []boundary{
 		{"AWS", []string{
 			"throttled", "server error", "timed out", "answer lost", "denied", "slow", "slow and taken over", "killed before", "killed after",
+			"stale", codeByHand, aliasByHand,
 		}, awsFaults, 211},
-		{"table", []string{"lost", "answer lost", "denied", "killed before", "killed after"}, tableFaults, 409},
+		{"update", []string{failsToSettle, settlesLate, neverSettles}, updateFaults, 7},
+		{"download", []string{"lost", "answer lost", "slow", "killed before", "killed after"}, downloadFaults, 5},
+		{"table", []string{"lost", "answer lost", "denied", "slow", "killed before", "killed after"}, tableFaults, 409},
 		{"GitHub", []string{"server error", "rate limited", "refused", "unreachable", "answer lost", "slow", "killed before"}, gitHubFaults, 17},
 		{"engine", []string{"lost", "answer lost", "killed before", "killed after"}, engineFaults, 1},
+		{"store", []string{"lost", "answer lost"}, storeFaults, 97},
+		{"event bus", []string{"lost", "answer lost", "slow", "killed before", "killed after"}, eventBusFaults, 11},
 		{"task", []string{
 			"killed before", "killed after", "dead before", "dead after", "stopped before", "stopped after", "delivered twice", "delivered again later",
+			"with its clock ahead", "with its clock behind", "after the registry has changed",
 		}, taskFaults, 61},
 	}
 }
@@ -59,8 +70,10 @@ func (c call) worth(kind string) bool {
 	switch kind {
 	case "answer lost", "killed after":
 		return !c.reads
-	case "delivered twice", "delivered again later":
-		return !c.token // the first delivery's token would be gone
+	case "stale":
+		return c.reads && strings.Contains(c.what, ":lambda:")
+	case codeByHand, aliasByHand:
+		return strings.Contains(c.what, ":function:")
 	}
 	return true
 }
@@ -83,16 +96,34 @@ func (b boundary) blows(calls []call, late bool) []blow {
 	return all
 }
 
-// Calls are slow for as long as slowly; what hangs is not answered in a task's life.
+// Kinds of faults after which an environment can need a hand, or differ from what was there:
+// somebody else was at it, or Lambda does not take back what it was.
 const (
-	slowly = 100 * time.Second
-	hangs  = 20 * time.Minute
+	codeByHand    = "code changed by hand"
+	aliasByHand   = "alias changed by hand"
+	failsToSettle = "ends Failed"
+	settlesLate   = "stays InProgress for long"
+	neverSettles  = "stays InProgress for ever"
+)
+
+// Calls are slow for as long as slowly; what hangs is not answered in a task's life. An
+// update takes long that takes longer than a step has patience for, and for ever if a
+// rollback has not the patience either. Clocks are off by less than the margin of a lease.
+const (
+	slowly  = 100 * time.Second
+	hangs   = 20 * time.Minute
+	long    = 40 * time.Minute
+	forever = 8 * time.Hour
+	off     = 45 * time.Second
 )
 
 var readActions = regexp.MustCompile("^(Get|List|Head|Describe|AssumeRole)")
 
 func awsFaults(x *trouble) {
 	x.w.Cloud.OnCall(func(c sim.Call) sim.Fault {
+		if strings.HasSuffix(c.Principal, ":root") {
+			return sim.Fault{} // somebody else
+		}
 		switch x.next(call{boundary: "AWS", what: c.Action + " " + c.Region + " " + c.Resource, reads: readActions.MatchString(c.Action)}) {
 		case "throttled":
 			return sim.Fault{Before: sim.Throttled(c.Service)}
@@ -113,9 +144,96 @@ func awsFaults(x *trouble) {
 			return sim.Fault{Delay: hangs}
 		case "killed after":
 			return sim.Fault{Hang: hangs}
+		case "stale":
+			return sim.Fault{Stale: true}
+		case codeByHand:
+			x.w.meddle(c, x.w.codeByHand)
+		case aliasByHand:
+			x.w.meddle(c, x.w.aliasByHand)
 		}
 		return sim.Fault{}
 	})
+}
+
+// meddle lets somebody else change the function that a call is about, right before it.
+func (w *world) meddle(c sim.Call, how func(api *sim.LambdaClient, f sim.FunctionState, name string) error) {
+	parts := strings.Split(c.Resource, ":")
+	account, region, name := parts[4], parts[3], parts[6]
+	f, ok := w.Cloud.Function(account, region, name)
+	if !ok {
+		w.t.Errorf("there is no function %s", c.Resource)
+		return
+	}
+	key := w.at(account, region) + "/" + name
+	w.byHand[key] = w.Clock.Now()
+	w.tookHandMade[key] = how(w.Cloud.Root(account).Lambda(region), f, name) == nil // Lambda refuses it while an update is in progress
+}
+
+func (w *world) at(account, region string) string {
+	for _, site := range demo.Sites() {
+		if site.Account == account && site.Region == region {
+			return site.String()
+		}
+	}
+	return ""
+}
+
+// codeByHand puts other code into $LATEST.
+func (w *world) codeByHand(api *sim.LambdaClient, _ sim.FunctionState, name string) error {
+	_, err := api.UpdateFunctionCode(context.Background(), &lambda.UpdateFunctionCodeInput{
+		FunctionName: &name, ZipFile: zipped(w.t, map[string]string{"app.py": handMade}),
+	})
+	return err
+}
+
+// handMade is the code that somebody else brings.
+const handMade = "# by hand, in the middle of a release\n"
+
+// aliasByHand changes nothing but the description of an alias, and with it the revision.
+func (w *world) aliasByHand(api *sim.LambdaClient, f sim.FunctionState, name string) error {
+	if _, ok := f.Aliases["live"]; !ok {
+		return nil
+	}
+	_, err := api.UpdateAlias(context.Background(), &lambda.UpdateAliasInput{
+		FunctionName: &name, Name: aws.String("live"), Description: aws.String("described by hand"),
+	})
+	if err != nil {
+		w.t.Errorf("alias of %s: %v", name, err)
+	}
+	return errors.New("the code is as it was")
+}
+
+// updateFaults are called under the cloud's lock.
+func updateFaults(x *trouble) {
+	x.w.Cloud.OnSettle(func(u sim.Update) *sim.Failure {
+		switch x.next(call{boundary: "update", what: u.Action + " " + u.Account + " " + u.Region + " " + u.Function + " " + u.Version}) {
+		case failsToSettle:
+			return &sim.Failure{Code: "InternalError", Reason: "an internal error"}
+		case settlesLate:
+			return &sim.Failure{Late: long}
+		case neverSettles:
+			return &sim.Failure{Late: forever}
+		}
+		return nil
+	})
+}
+
+func downloadFaults(x *trouble) {
+	x.w.downloads.onFetch = func(req *http.Request) mishap {
+		return mishapOf(x.next(call{boundary: "download", what: req.URL.Path, reads: true}))
+	}
+}
+
+func storeFaults(x *trouble) {
+	x.w.store.onSave = func(what string) mishap {
+		return mishapOf(x.next(call{boundary: "store", what: what}))
+	}
+}
+
+func eventBusFaults(x *trouble) {
+	x.w.heard.onAnnounce = func(what string) mishap {
+		return mishapOf(x.next(call{boundary: "event bus", what: what}))
+	}
 }
 
 // stopAll stops every execution. It is called inside of the clock.
@@ -146,6 +264,7 @@ func mishapOf(kind string) mishap {
 		"lost":          {before: errTable},
 		"answer lost":   {after: errTable},
 		"denied":        {before: release.Errorf(release.Denied, "the table may not be used")},
+		"slow":          {delay: slowly},
 		"killed before": {before: errTable, kill: true},
 		"killed after":  {after: errTable, kill: true},
 	}[kind]
@@ -187,7 +306,21 @@ func taskFaults(x *trouble) {
 			"stopped after":         {after: final, stop: true},
 			"delivered twice":       {again: true},
 			"delivered again later": {again: true, late: 3 * time.Minute},
+			"with its clock ahead":  {skew: off},
+			"with its clock behind": {skew: -off},
+
+			"after the registry has changed": {do: x.w.changeRegistry},
 		}[x.next(call{boundary: "task", what: k.String(), token: k.in.Token != ""})]
+	}
+}
+
+// changeRegistry takes prod away from the app. What is under way goes on with what it pinned.
+func (w *world) changeRegistry() {
+	text := edited(w.t, quickly(w.t, demo.Registry), "environments: [dev, prod]", "environments: [dev]")
+	if _, err := w.Cloud.Root(demo.Tools).S3(demo.Home).PutObject(context.Background(), &s3.PutObjectInput{
+		Bucket: aws.String(demo.StateBucket), Key: aws.String(app.RegistryKey), Body: strings.NewReader(text),
+	}); err != nil {
+		w.t.Error(err)
 	}
 }
 
@@ -239,9 +372,11 @@ func (s scenario) run(t *testing.T, blows ...blow) outcome {
 	if x.struck != len(blows) {
 		t.Errorf("%d of the calls that were to fail were made, want %d", x.struck, len(blows))
 	}
+	w.needsHand = slices.ContainsFunc(blows, blow.needsHand)
 	w.quiet()
 	w.sound()
 	w.asRecorded(rel, before)
+	w.announced(rel, blows)
 	if t.Failed() {
 		w.transcript(rel)
 	}
@@ -271,8 +406,9 @@ func (w *world) told(ctx context.Context, files github.Files) string {
 // called inside of the clock.
 func (w *world) come(ctx context.Context) {
 	w.t.Helper()
-	for minute := 1; minute < 600; minute++ {
+	for minute := 1; minute < 1200; minute++ {
 		_ = w.Clock.Sleep(ctx, time.Minute)
+		_, _ = w.Local.Engine.Resume(ctx) // as serve does, for what could not be stored; tried again
 		if minute%5 == 0 {
 			_, _ = w.Local.Recovery().Sweep(ctx) // tried again
 		}
@@ -287,7 +423,7 @@ func (w *world) come(ctx context.Context) {
 			return
 		}
 	}
-	w.t.Fatal("it did not come to an end within ten hours")
+	w.t.Fatal("it did not come to an end within twenty hours")
 }
 
 // quiet fails the test if anything is changed after the end, by tasks that are under way
@@ -318,7 +454,9 @@ func (w *world) asRecorded(rel release.Release, before map[string]string) {
 		was := inEnvironment(before, environment)
 		switch {
 		case known && progress.State == release.EnvironmentDirty:
-			w.t.Errorf("%s is left dirty: %s; %s", environment, rel.Error, rel.Remedy)
+			if !w.needsHand || rel.Remedy == "" {
+				w.t.Errorf("%s is left dirty: %s; %s", environment, rel.Error, rel.Remedy)
+			}
 		case known && progress.State == release.EnvironmentDone:
 			for key, now := range inEnvironment(w.targets(), environment) {
 				if now == was[key] {
@@ -326,8 +464,79 @@ func (w *world) asRecorded(rel release.Release, before map[string]string) {
 				}
 			}
 		default:
+			maps.DeleteFunc(was, func(key string, _ string) bool { return !w.byHand[key].IsZero() })
 			w.unchanged(was)
 		}
+		w.keepsWhatOthersDid(rel, environment)
+	}
+}
+
+// keepsWhatOthersDid checks that what somebody else brought while an environment was changed
+// was not overwritten, nor what they did before by a release that did not know of it.
+func (w *world) keepsWhatOthersDid(rel release.Release, environment string) {
+	w.t.Helper()
+	progress, known := rel.Environment(environment)
+	for key, at := range w.byHand {
+		site, name, _ := cutLast(key, "/")
+		if !strings.HasPrefix(key, environment+"/") || !w.tookHandMade[key] {
+			continue
+		}
+		if known && progress.Plan != (release.Pointer{}) && at.Before(w.planned(rel, *progress)) {
+			continue // the release began from it
+		}
+		for _, s := range demo.Sites() {
+			f, ok := w.Cloud.Function(s.Account, s.Region, name)
+			if !ok || s.String() != site {
+				continue
+			}
+			if source, _ := f.Latest.Code.ReadFile("app.py"); string(source) != handMade {
+				w.t.Errorf("%s was changed by hand at %s, and its code is %q now", key, at, source)
+			}
+		}
+	}
+}
+
+// planned is when the plan of an environment was made.
+func (w *world) planned(rel release.Release, progress release.Progress) time.Time {
+	w.t.Helper()
+	var made release.Plan
+	w.read(func(ctx context.Context) {
+		var text []byte
+		err := w.Local.Core().Documents.Get(ctx, progress.Plan, &text)
+		if err == nil {
+			err = json.Unmarshal(text, &made)
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	})
+	return made.Made
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
+
+// announced checks that whoever listens was told of the end, once at least, and of nothing
+// secret; unless it was the announcement, or who makes it, that failed.
+func (w *world) announced(rel release.Release, blows []blow) {
+	w.t.Helper()
+	told := 0
+	for _, h := range w.heard.heard {
+		if h.what != report.ReleaseEnded || h.event.Release != rel.ID {
+			continue
+		}
+		told++
+		if h.event.State != rel.State {
+			w.t.Errorf("the end was announced as %s, and is %s", h.event.State, rel.State)
+		}
+	}
+	if told == 0 && !slices.ContainsFunc(blows, blow.silences) {
+		w.t.Errorf("release %s ended as %s, and nobody was told", rel.ID, rel.State)
 	}
 }
 

@@ -3,13 +3,17 @@ package app_test
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/tagboat/tagboat/internal/app"
+	"github.com/tagboat/tagboat/internal/asl"
+	"github.com/tagboat/tagboat/internal/clock"
 	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
+	"github.com/tagboat/tagboat/internal/report"
 )
 
 // task is one invocation of a task.
@@ -35,6 +39,9 @@ type fault struct {
 	before, after error
 	stop, again   bool
 	late          time.Duration
+	// skew is how far the clock of the task is off; do happens before it begins.
+	skew time.Duration
+	do   func()
 }
 
 // killed is a task's death by which the state machine knows a name.
@@ -100,13 +107,15 @@ func kill(ctx context.Context) {
 type mishap struct {
 	before, after error
 	kill          bool
+	// delay passes before the call is performed.
+	delay time.Duration
 }
 
 var errTable = release.Errorf(release.Transient, "the other side did not answer")
 
 // around performs a call with its mishap.
-func (m mishap) around(ctx context.Context, perform func() error) error {
-	if ctx.Err() != nil {
+func (m mishap) around(ctx context.Context, c clock.Clock, perform func() error) error {
+	if ctx.Err() != nil || m.delay > 0 && c.Sleep(ctx, m.delay) != nil {
 		return errTable
 	}
 	if m.before != nil {
@@ -130,6 +139,7 @@ func (m mishap) strike(ctx context.Context) {
 // flakyTable is a ledger's table of which calls can be made to fail.
 type flakyTable struct {
 	ledger.Table
+	clock  clock.Clock
 	calm   bool
 	onCall func(what string, reads bool) mishap
 	// partitions are those that were written to.
@@ -144,7 +154,7 @@ func (f *flakyTable) call(ctx context.Context, what string, reads bool, perform 
 	if f.onCall != nil && ctx.Err() == nil {
 		m = f.onCall(what, reads)
 	}
-	return m.around(ctx, perform)
+	return m.around(ctx, f.clock, perform)
 }
 
 func (f *flakyTable) Get(ctx context.Context, key ledger.Key) (item ledger.Item, err error) {
@@ -181,7 +191,7 @@ func (f *flakyEngine) call(ctx context.Context, what string, reads bool, perform
 	if f.world.onEngine != nil && ctx.Err() == nil {
 		m = f.world.onEngine(what, reads)
 	}
-	return m.around(ctx, perform)
+	return m.around(ctx, f.world.Clock, perform)
 }
 
 func (f *flakyEngine) Succeed(ctx context.Context, token string) error {
@@ -203,3 +213,89 @@ func (f *flakyEngine) Running(ctx context.Context, name string) (running bool, e
 	err = f.call(ctx, "DescribeExecution", true, func() (err error) { running, err = f.Executions.Running(ctx, name); return err })
 	return running, err
 }
+
+// flakyStore keeps executions; any write can fail. A write that cannot be made ends
+// the run, and the process takes it up again after a while.
+type flakyStore struct {
+	asl.Store
+	onSave func(what string) mishap
+}
+
+// Create implements [asl.Store].
+func (f *flakyStore) Create(ctx context.Context, c asl.Checkpoint) error {
+	return f.write("Create", func() error { return f.Store.Create(ctx, c) })
+}
+
+// Save implements [asl.Store].
+func (f *flakyStore) Save(ctx context.Context, c asl.Checkpoint) error {
+	return f.write("Save "+c.Execution.State, func() error { return f.Store.Save(ctx, c) })
+}
+
+func (f *flakyStore) write(what string, perform func() error) error {
+	var m mishap
+	if f.onSave != nil {
+		m = f.onSave(what)
+	}
+	if m.before != nil {
+		return m.before
+	}
+	if err := perform(); err != nil {
+		return err
+	}
+	return m.after
+}
+
+// listener hears what is announced; any announcement can fail.
+type listener struct {
+	w          *world
+	onAnnounce func(what string) mishap
+	heard      []heard
+}
+
+type heard struct {
+	what  report.Happening
+	event report.Event
+}
+
+var _ app.Announcer = (*listener)(nil)
+
+// Announce implements [app.Announcer].
+func (l *listener) Announce(ctx context.Context, happening report.Happening, event report.Event) error {
+	var m mishap
+	if l.onAnnounce != nil {
+		m = l.onAnnounce(string(happening))
+	}
+	return m.around(ctx, l.w.Clock, func() error {
+		l.heard = append(l.heard, heard{happening, event})
+		return nil
+	})
+}
+
+// flakyDownloads fetch the archives of functions; any fetch can fail.
+type flakyDownloads struct {
+	http.RoundTripper
+	clock   clock.Clock
+	onFetch func(req *http.Request) mishap
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (f *flakyDownloads) RoundTrip(req *http.Request) (resp *http.Response, err error) {
+	var m mishap
+	if f.onFetch != nil {
+		m = f.onFetch(req)
+	}
+	err = m.around(req.Context(), f.clock, func() (err error) { resp, err = f.RoundTripper.RoundTrip(req); return err })
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// skewed is a clock that is off.
+type skewed struct {
+	clock.Clock
+	by time.Duration
+}
+
+// Now implements [clock.Clock].
+func (s skewed) Now() time.Time { return s.Clock.Now().Add(s.by) }

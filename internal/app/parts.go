@@ -178,7 +178,9 @@ func (p *Parts) Reporting() *Reporting {
 	return &Reporting{Core: p.Core(), GitHub: p.GitHub, Herald: p.herald()}
 }
 
-func (p *Parts) herald() Herald { return Herald{Announcer: p.Announcer, Link: p.Link, Log: p.Log} }
+func (p *Parts) herald() Herald {
+	return Herald{Announcer: p.Announcer, Link: p.Link, Log: p.Log, Clock: p.Clock}
+}
 
 // Prune is the task that deletes old versions and what was staged for them.
 func (p *Parts) Prune() Task {

@@ -39,6 +39,9 @@ func (r *Reporting) Do(ctx context.Context, in Input) (any, error) {
 		return struct{}{}, nil
 	}
 	rel, err := r.Ledger.Release(ctx, in.Release)
+	if err != nil && release.KindOf(err) == release.Transient {
+		return nil, err // nothing was told: the state machine tries again, and goes on if that is in vain
+	}
 	if err != nil {
 		r.Log.WarnContext(ctx, "nobody was told", "release", in.Release, "do", in.Do, "error", err)
 		return struct{}{}, nil

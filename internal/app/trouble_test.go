@@ -26,6 +26,17 @@ func (b blow) String() string {
 	return fmt.Sprintf("%s call %d %s", b.boundary, b.n, b.kind)
 }
 
+// needsHand tells whether the fault can leave an environment to a person.
+func (b blow) needsHand() bool {
+	return slices.Contains([]string{codeByHand, settlesLate, neverSettles}, b.kind)
+}
+
+// silences tells whether the fault can end the execution before it has told its end, or forbid
+// to read what it would tell.
+func (b blow) silences() bool {
+	return slices.Contains([]string{"dead before", "stopped before", "slow and taken over", "denied"}, b.kind)
+}
+
 // call is one call across a boundary.
 type call struct {
 	boundary, what string

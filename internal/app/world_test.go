@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -27,12 +28,21 @@ type world struct {
 	*demo.World
 	t     *testing.T
 	table *flakyTable
-	store asl.Store
+	store *flakyStore
+	heard *listener
+	// downloads are the archives of functions as they are fetched.
+	downloads *flakyDownloads
 	// onTask sees each task before it runs and decides what goes wrong with it.
 	onTask func(task) fault
 	// deaf is true while ends of executions raise no event.
 	deaf  bool
 	tasks int
+	// byHand is when somebody else changed a function, by site and name; tookHandMade, whether
+	// Lambda took their code.
+	byHand       map[string]time.Time
+	tookHandMade map[string]bool
+	// needsHand is true where what goes wrong can leave an environment to a person.
+	needsHand bool
 	// detached tasks run on when their execution is stopped, as Lambdas do.
 	detached bool
 	// loseToken tells whether a token is lost on its way.
@@ -54,14 +64,17 @@ type worldOptions struct {
 
 func newWorld(t *testing.T, o worldOptions) *world {
 	t.Helper()
-	w := &world{t: t, table: &flakyTable{Table: ledger.NewMemoryTable(), partitions: map[string]bool{}}, store: asl.NewMemoryStore()}
+	w := &world{t: t, byHand: map[string]time.Time{}, tookHandMade: map[string]bool{}, table: &flakyTable{Table: ledger.NewMemoryTable(), partitions: map[string]bool{}}, store: &flakyStore{Store: asl.NewMemoryStore()}}
 	var err error
 	w.World, err = demo.NewWorld(t.Context(), demo.WorldOptions{Seed: o.seed, Registry: o.registry, Functions: o.functions, Table: w.table, Store: w.store})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.Cloud.RecordCalls(1 << 20)
-	w.Local.Parts.Parsed = parsed
+	w.table.clock, w.heard = w.Clock, &listener{w: w}
+	w.downloads = &flakyDownloads{RoundTripper: w.Local.Parts.HTTP.Transport, clock: w.Clock}
+	parts := w.Local.Parts
+	parts.Parsed, parts.Announcer, parts.HTTP = parsed, w.heard, &http.Client{Transport: w.downloads}
 	w.start(o.seed + 1)
 	return w
 }
@@ -118,6 +131,14 @@ func (w *world) invoke(ctx context.Context, run app.Task, function string, paylo
 	var f fault
 	if w.onTask != nil {
 		f = w.onTask(k)
+	}
+	if f.do != nil {
+		f.do()
+	}
+	if f.skew != 0 {
+		parts := *w.Local.Parts
+		parts.Clock = skewed{parts.Clock, f.skew}
+		run = parts.Tasks()[function]
 	}
 	if f.stop {
 		engine := w.Local.Engine

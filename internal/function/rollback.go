@@ -13,6 +13,10 @@ import (
 // rollback, so that it sees whether Lambda took it.
 const restoreLooks = 8
 
+// maxRepairs is how often a turn writes once more what Lambda accepted and then did
+// not carry out: nobody comes after a rollback.
+const maxRepairs = 2
+
 // rollBack brings $LATEST back to what the plan found: the code first, then the
 // settings, as two looks and two writes of the same kind as the update's. What
 // somebody else changed meanwhile is left alone. Published versions stay.
@@ -42,6 +46,7 @@ func (u *update) rollBack(ctx context.Context) (time.Duration, error) {
 // a failure seen by a later turn could as well be that of the update.
 func (u *update) restoring(ctx context.Context, write func() (time.Duration, error)) (time.Duration, error) {
 	wait, err := write()
+	repairs := 0
 	for range restoreLooks {
 		if err != nil {
 			return 0, u.unrestored(err)
@@ -55,6 +60,9 @@ func (u *update) restoring(ctx context.Context, write func() (time.Duration, err
 		case err != nil:
 		case latest.settling:
 			wait = poll(u.clock.Now(), latest.modified)
+		case latest.failure != "" && repairs < maxRepairs:
+			repairs++
+			wait, err = u.restoreSettings(ctx, latest)
 		case latest.failure != "":
 			err = u.failed(latest)
 		default:

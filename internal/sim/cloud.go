@@ -88,8 +88,22 @@ type Update struct {
 
 // Failure is why an update does not settle well.
 type Failure struct {
+	// Code and Reason are how it fails; without a Code it settles well, only late.
 	Code   lambdatypes.LastUpdateStatusReasonCode
 	Reason string
+	// Late is how much longer than others it is in progress.
+	Late time.Duration
+}
+
+// delayed is when what would settle at a time does, and how it fails then.
+func (f *Failure) delayed(at time.Time) (time.Time, *Failure) {
+	switch {
+	case f == nil:
+		return at, nil
+	case f.Code == "":
+		return at.Add(f.Late), nil
+	}
+	return at.Add(f.Late), f
 }
 
 // account is one AWS account.

@@ -160,8 +160,7 @@ func (v *version) end() {
 func (f *function) beginUpdate(c *Cloud, action string) {
 	v := f.latest
 	now := c.clock.Now()
-	v.failure = c.failureOf(f, latestVersion, action)
-	v.settlesAt = now.Add(c.timing.Update)
+	v.settlesAt, v.failure = c.failureOf(f, latestVersion, action).delayed(now.Add(c.timing.Update))
 	v.config.LastModified = ptr(lambdaTime(now))
 	v.config.RevisionId = ptr(c.uuid())
 	v.config.LastUpdateStatus = types.LastUpdateStatusInProgress

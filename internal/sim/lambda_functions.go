@@ -107,10 +107,8 @@ func (c *Cloud) newLatest(f *function, in *lambda.CreateFunctionInput, made code
 		image: in.ImageConfig, snapStart: in.SnapStart, kmsKey: in.KMSKeyArn,
 	}.apply(&config)
 	made.apply(&config)
-	return &version{
-		config: config, code: made, layers: layers,
-		settlesAt: now.Add(c.timing.Create), failure: c.failureOf(f, latestVersion, "CreateFunction"),
-	}
+	settles, failure := c.failureOf(f, latestVersion, "CreateFunction").delayed(now.Add(c.timing.Create))
+	return &version{config: config, code: made, layers: layers, settlesAt: settles, failure: failure}
 }
 
 // GetFunction tells the configuration of a version and where its code can be fetched.

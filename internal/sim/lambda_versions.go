@@ -54,10 +54,10 @@ func (f *function) publish(c *Cloud, description, action string) (*version, erro
 
 // beginPublication makes a new version Pending. One of a $LATEST that failed will fail too.
 func (f *function) beginPublication(c *Cloud, v *version, action string) {
-	if f.latest.failure == nil {
-		v.failure = c.failureOf(f, v.name(), action)
-	}
 	v.settlesAt = c.clock.Now().Add(c.timing.Publish)
+	if f.latest.failure == nil {
+		v.settlesAt, v.failure = c.failureOf(f, v.name(), action).delayed(v.settlesAt)
+	}
 	if f.latest.settlesAt.After(v.settlesAt) {
 		v.settlesAt = f.latest.settlesAt
 	}
