@@ -48,7 +48,9 @@ func (a *AccessCheck) Do(ctx context.Context, in Input) (any, error) {
 	case err == nil:
 		return Turn{Status: turnDone}, nil
 	case release.KindOf(err) == release.Transient:
-		return a.again(ctx, in, err)
+		return a.again(ctx, in, err, maxRetries)
+	case release.KindOf(err) == release.Denied, release.KindOf(err) == release.NotFound:
+		return a.again(ctx, in, err, maxDenials) // grants and versions are known everywhere after some seconds
 	}
 	return a.failTurn(ctx, in, in.Site.String(), err)
 }
@@ -59,14 +61,17 @@ type accessTries struct {
 	Tries int `json:"tries"`
 }
 
-// again asks for another turn after a transient error, some minutes long.
-func (a *AccessCheck) again(ctx context.Context, in Input, cause error) (any, error) {
+// maxDenials is how often access may be denied before it counts, 14 seconds together.
+const maxDenials = 3
+
+// again asks for another turn after an error that may pass.
+func (a *AccessCheck) again(ctx context.Context, in Input, cause error, most int) (any, error) {
 	key := "access/" + in.Site.String()
 	var note accessTries
 	if _, err := a.Ledger.ReadNote(ctx, in.Release, key, &note); err != nil {
 		return nil, err
 	}
-	if note.Tries++; note.Tries > maxRetries {
+	if note.Tries++; note.Tries > most {
 		return a.failTurn(ctx, in, in.Site.String(), cause)
 	}
 	if err := a.Ledger.Note(ctx, in.Release, key, note); err != nil {

@@ -360,6 +360,7 @@ type outcome struct {
 // run plays the scenario in a new world in which some calls fail, and judges its end.
 func (s scenario) run(t *testing.T, blows ...blow) outcome {
 	w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+	w.in(func(ctx context.Context) { _ = w.Clock.Sleep(ctx, time.Minute) }) // everybody knows how the world was made
 	before := w.targets()
 	x := w.trouble(blows...)
 	id := ""

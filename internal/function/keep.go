@@ -28,9 +28,9 @@ func (u *update) keepLatest(ctx context.Context, latest found) (time.Duration, e
 	}
 	out, err := u.publishVersion(ctx, latest, "$LATEST before release "+u.w.Plan.Release)
 	if err != nil {
-		return u.written(ctx, err, "publish $LATEST as it is", again)
+		return u.written(ctx, err, latest, "publish $LATEST as it is", again)
 	}
-	u.w.Result.SavedVersion = aws.ToString(out.Version)
+	u.w.Result.SavedVersion, u.w.Result.Wrote = aws.ToString(out.Version), u.clock.Now()
 	return pollMin, u.w.Save(ctx)
 }
 

@@ -38,8 +38,20 @@ func (u *update) rollBack(ctx context.Context) (time.Duration, error) {
 	case !at.settingsBefore, latest.failure != "" && u.wrote(latest) && u.step.Before.Latest.UpdateStatus != latest.content.UpdateStatus:
 		return u.restoring(ctx, func() (time.Duration, error) { return u.restoreSettings(ctx, latest) })
 	}
+	if wait := tooEarly(u.w, u.clock.Now(), latest.content.RevisionID == u.step.Before.Latest.RevisionID); wait > 0 {
+		return wait, nil
+	}
 	u.w.Result.After = "$LATEST as before"
 	return 0, nil
+}
+
+// tooEarly is how long to wait until a look is believed that shows nothing of the
+// release's writes, of which one was at hand: it may have come too early to see them.
+func tooEarly(w *release.Work, now time.Time, untouched bool) time.Duration {
+	if !untouched {
+		return 0
+	}
+	return max(0, w.Result.Undoing.Add(release.ReadLag).Sub(now))
 }
 
 // restoring writes, and waits inside of the turn for what Lambda makes of it:

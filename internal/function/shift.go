@@ -91,6 +91,9 @@ func (s *shift) advance(ctx context.Context, alias release.AliasState) (time.Dur
 	}
 	r, now := s.w.Result, s.clock.Now()
 	if percent != r.Weight && percent != s.next(r.Weight) {
+		if percent < r.Weight && now.Sub(r.WeightSet) < release.ReadLag {
+			return pollMax, nil // the look is from before the last write
+		}
 		return 0, s.movedByOthers(alias)
 	}
 	if percent != r.Weight {
@@ -185,7 +188,11 @@ func (s *shift) again(ctx context.Context, assumed release.AliasState, percent i
 	case !sameTraffic(now, assumed):
 		return 0, s.movedByOthers(now)
 	}
-	if err := s.write(ctx, now, s.at(percent)); err != nil {
+	err = s.write(ctx, now, s.at(percent))
+	switch {
+	case awserr.Is(err, awserr.PreconditionFailed) && now.RevisionID == assumed.RevisionID:
+		return pollMin, nil // it is the look that is late
+	case err != nil:
 		return 0, s.refused(err, "move (a second time, after %v)", refusal)
 	}
 	return s.reached(ctx, percent)
@@ -260,6 +267,9 @@ func (s *shift) rollBack(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	if sameTraffic(alias, before) {
+		if wait := tooEarly(s.w, s.clock.Now(), alias.RevisionID == before.RevisionID); wait > 0 {
+			return wait, nil
+		}
 		s.w.Result.After = "as before"
 		return 0, nil
 	}

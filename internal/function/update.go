@@ -110,7 +110,7 @@ func (u *update) putCode(ctx context.Context, latest found, object release.Objec
 		in.Architectures = append(in.Architectures, types.Architecture(architecture))
 	}
 	_, err := u.api.UpdateFunctionCode(ctx, in)
-	return u.written(ctx, err, "update the code", done)
+	return u.written(ctx, err, latest, "update the code", done)
 }
 
 func (u *update) updateSettings(ctx context.Context, latest found) (time.Duration, error) {
@@ -141,7 +141,7 @@ func (u *update) putSettings(ctx context.Context, latest found, goal state, vari
 		in.Handler = optional(goal.handler)
 	}
 	_, err := u.api.UpdateFunctionConfiguration(ctx, in)
-	return u.written(ctx, redacted(err, variables), "update the configuration", done)
+	return u.written(ctx, redacted(err, variables), latest, "update the configuration", done)
 }
 
 // publish makes a version of $LATEST as it is, for the alias.
@@ -151,10 +151,10 @@ func (u *update) publish(ctx context.Context, latest found) (time.Duration, erro
 	}
 	out, err := u.publishVersion(ctx, latest, u.step.Description)
 	if err != nil {
-		return u.written(ctx, err, "publish a version", again)
+		return u.written(ctx, err, latest, "publish a version", again)
 	}
 	// A crash before this is recorded does no harm: the next turn publishes again and gets the same version.
-	u.w.Result.Version = aws.ToString(out.Version)
+	u.w.Result.Version, u.w.Result.Wrote = aws.ToString(out.Version), u.clock.Now()
 	u.w.Result.After = "version " + u.w.Result.Version
 	if err := u.w.Save(ctx); err != nil {
 		return 0, err
@@ -184,6 +184,8 @@ func (u *update) awaitVersion(ctx context.Context) (time.Duration, error) {
 	}
 	version, err := u.look(ctx, u.w.Result.Version)
 	switch {
+	case err != nil && awserr.Is(err, awserr.NotFound): // it was published; perhaps not everybody knows yet
+		return 0, release.Errorf(release.Transient, "%w", err)
 	case err != nil:
 		return 0, err
 	case version.settling:
@@ -201,13 +203,16 @@ func again(progress) bool { return true }
 // written says how to go on after a write of $LATEST. A refusal for the
 // revision can be the echo of our own write, whose answer the SDK lost and
 // repeated; whether it is, the function tells.
-func (u *update) written(ctx context.Context, err error, attempt string, done func(progress) bool) (time.Duration, error) {
+func (u *update) written(ctx context.Context, err error, seen found, attempt string, done func(progress) bool) (time.Duration, error) {
+	now, last := u.clock.Now(), u.w.Result.Wrote
 	switch {
 	case err == nil:
+		u.w.Result.Wrote = now
 		return pollMin, nil
 	case awserr.Is(err, awserr.Conflict):
 		return 2 * pollMin, nil // an update is in progress, whose ever it is: look again
 	case !awserr.Is(err, awserr.PreconditionFailed):
+		u.w.Result.Wrote = now // perhaps
 		return 0, u.refused(err, "%s of function %q", attempt, u.step.Name)
 	}
 	latest, lookErr := u.look(ctx, release.LatestVersion)
@@ -220,6 +225,9 @@ func (u *update) written(ctx context.Context, err error, attempt string, done fu
 	}
 	if latest.settling || done(at) {
 		return pollMin, nil
+	}
+	if latest.content.RevisionID == seen.content.RevisionID || now.Sub(last) < release.ReadLag {
+		return pollMin, nil // a look was late: this one, or the one before the write
 	}
 	return 0, u.changedByOthers("its RevisionId is %q, and not what it was a moment ago: %w", latest.content.RevisionID, err)
 }

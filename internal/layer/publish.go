@@ -49,7 +49,11 @@ func (l *Layers) publish(ctx context.Context, w *release.Work) (wait time.Durati
 
 func (l *Layers) publishLocked(ctx context.Context, api API, w *release.Work) error {
 	step := w.Step.Layer
-	v, ok, err := l.find(ctx, api, w.Target.Site, Wanted{step.Name, step.Digest, step.CodeSHA256, step.Runtimes, step.Architectures})
+	want := Wanted{step.Name, step.Digest, step.CodeSHA256, step.Runtimes, step.Architectures}
+	v, ok, err := l.find(ctx, api, w.Target.Site, want)
+	if err == nil && !ok && w.Result.Touched {
+		v, ok, err = l.findAgain(ctx, api, w, want)
+	}
 	if err != nil {
 		return err
 	}
@@ -64,10 +68,24 @@ func (l *Layers) publishLocked(ctx context.Context, api API, w *release.Work) er
 	return w.Save(ctx)
 }
 
+// findAgain looks once more for what an earlier turn may have published, when
+// everybody has to know of it.
+func (l *Layers) findAgain(ctx context.Context, api API, w *release.Work, want Wanted) (version, bool, error) {
+	wait := w.Result.Wrote.Add(release.ReadLag).Sub(l.cfg.Clock.Now())
+	if wait <= 0 {
+		return version{}, false, nil
+	}
+	if err := l.cfg.Clock.Sleep(ctx, wait); err != nil {
+		return version{}, false, release.Errorf(release.Transient, "look for layer %q: %w", want.Name, err)
+	}
+	return l.find(ctx, api, w.Target.Site, want)
+}
+
 // publishVersion makes a version of the staged object. If the answer is lost,
 // or we crash before it is remembered, the newest version is recognised by its content.
 func (l *Layers) publishVersion(ctx context.Context, api Publisher, w *release.Work) (string, error) {
 	step := w.Step.Layer
+	w.Result.Wrote = l.cfg.Clock.Now()
 	if err := w.Touch(ctx); err != nil {
 		return "", err
 	}

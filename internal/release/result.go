@@ -30,6 +30,8 @@ type Result struct {
 	// Touched is recorded before the first write: the object may then differ
 	// from what the plan found, and a rollback has to look at it.
 	Touched bool `json:"touched,omitempty"`
+	// Wrote is when the release last wrote the object, as far as that was recorded.
+	Wrote time.Time `json:"wrote,omitzero"`
 	// Retries counts consecutive transient errors.
 	Retries int `json:"retries,omitempty"`
 	// Started is when the step was first worked at, Undoing when its rollback was.
@@ -52,6 +54,11 @@ type Result struct {
 	WeightSet time.Time `json:"weight_set,omitzero"`
 	Began     time.Time `json:"began,omitzero"`
 }
+
+// ReadLag is how long after a write a read may still be answered from before it. No
+// service that Tagboat changes promises less; a look that shows nothing of a write
+// is not believed before.
+const ReadLag = 10 * time.Second
 
 // Work is one step with all that a kind needs to carry it out or to undo it.
 type Work struct {
