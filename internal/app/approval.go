@@ -35,10 +35,13 @@ func (a *Asking) Do(ctx context.Context, in Input) (any, error) {
 		if progress.Approval != nil && progress.Approval.Token == in.Token {
 			return nil // delivered again: the question is put, and perhaps answered
 		}
+		if progress.Approval != nil && progress.Approval.Attempt > in.attempt() {
+			return release.Errorf(release.Conflict, "release %q has asked again since, for %q: this attempt is late", rel.ID, in.Environment)
+		}
 		if err := halted(rel); err != nil {
 			return err // from here on, whoever halts it finds its token
 		}
-		progress.Approval = &release.Approval{Fingerprint: fingerprint, Asked: a.Clock.Now(), Token: in.Token}
+		progress.Approval = &release.Approval{Fingerprint: fingerprint, Asked: a.Clock.Now(), Token: in.Token, Attempt: in.attempt()}
 		rel.State = release.WaitingApproval
 		return nil
 	})

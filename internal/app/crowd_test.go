@@ -51,7 +51,8 @@ func (n turns) inTurn(t *testing.T) {
 	}
 }
 
-// crowd is a world in which 200 tags are pushed at once, the first of which has
+// crowd is a world with a table whose calls take their time, so that many write the same
+// lease and are refused, in which 200 tags are pushed at once, the first of which has
 // dev for a minute; the others come there by chance, in any order.
 func crowd(t *testing.T, seed uint64, concurrency string) (w *world, seen turns, ids []string) {
 	t.Helper()
@@ -59,6 +60,9 @@ func crowd(t *testing.T, seed uint64, concurrency string) (w *world, seen turns,
 		"    drop_manifest:", "    concurrency: "+concurrency+"\n    drop_manifest:")
 	w, seen = newWorld(t, worldOptions{seed: seed, registry: registry}), turns{}
 	random := rand.New(rand.NewPCG(seed, 200))
+	w.table.onCall = func(string, bool) mishap { // as a table elsewhere: who reads does not write at once
+		return mishap{delay: time.Duration(1+random.IntN(20)) * time.Millisecond}
+	}
 	w.onTask = func(k task) fault {
 		if k.function == "Manifest" {
 			_ = w.Clock.Sleep(t.Context(), time.Duration(random.IntN(10_000))*time.Millisecond)

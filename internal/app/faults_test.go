@@ -2,7 +2,6 @@ package app_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -464,6 +463,9 @@ func (w *world) asRecorded(rel release.Release, before map[string]string) {
 					w.t.Errorf("%s is recorded as done and %s is as before", environment, key)
 				}
 			}
+			for _, problem := range w.notAsPlanned(rel, environment) {
+				w.t.Errorf("%s is recorded as done and %s", environment, problem)
+			}
 		default:
 			maps.DeleteFunc(was, func(key string, _ string) bool { return !w.byHand[key].IsZero() })
 			w.unchanged(was)
@@ -500,18 +502,7 @@ func (w *world) keepsWhatOthersDid(rel release.Release, environment string) {
 // planned is when the plan of an environment was made.
 func (w *world) planned(rel release.Release, progress release.Progress) time.Time {
 	w.t.Helper()
-	var made release.Plan
-	w.read(func(ctx context.Context) {
-		var text []byte
-		err := w.Local.Core().Documents.Get(ctx, progress.Plan, &text)
-		if err == nil {
-			err = json.Unmarshal(text, &made)
-		}
-		if err != nil {
-			w.t.Fatal(err)
-		}
-	})
-	return made.Made
+	return w.planAt(progress.Plan).Made
 }
 
 func cutLast(s, sep string) (before, after string, found bool) {

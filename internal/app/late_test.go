@@ -224,3 +224,96 @@ func TestAnEnvironmentIsNotDoneBeforeWhatIsLiveIsKnown(t *testing.T) {
 	w.unchanged(before)
 	w.sound()
 }
+
+// TestAnEarlierAttemptDoesNotReplaceTheToken lets the first attempt of a task that waits come
+// once more when the second waits already, with a token for which nobody waits.
+func TestAnEarlierAttemptDoesNotReplaceTheToken(t *testing.T) {
+	for name, registry := range map[string]string{"Approval ask prod": approving(t), "Lease acquire dev": demo.Registry} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{registry: quickly(t, registry)})
+			id, first := "", task{}
+			w.onTask = func(k task) fault {
+				if k.in.Release == id && k.String() == name && first.function == "" {
+					first = k
+					return fault{after: retriable}
+				}
+				return fault{}
+			}
+			w.in(func(ctx context.Context) {
+				if name == "Lease acquire dev" {
+					older := w.pushed(ctx, "v1.0.0", quick(t, demo.Handler))
+					w.untilTrue(ctx, older, "in dev", func(rel release.Release) bool { _, open := rel.Open(); return open })
+				}
+				id = w.pushed(ctx, "v1.1.0", quick(t, demo.Handler+"\n# newer\n"))
+				state := map[string]release.State{"Approval ask prod": release.WaitingApproval, "Lease acquire dev": release.Waiting}[name]
+				w.until(ctx, id, state)
+				_ = w.Clock.Sleep(ctx, 15*time.Second) // the second attempt has come
+				payload, err := json.Marshal(first.in)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := w.Local.Tasks()[first.function].Run(ctx, payload); err == nil {
+					t.Error("the first attempt was taken after the second")
+				} else {
+					wantText(t, err.Error(), "this attempt is late")
+				}
+				if state == release.WaitingApproval {
+					w.approve(ctx, id, "alice", true)
+				}
+			})
+			w.settle()
+			rel := w.record(id)
+			wantState(t, rel, release.Succeeded)
+			if took := rel.Ended.Sub(rel.Created); took > time.Hour {
+				t.Errorf("it took %s", took)
+			}
+			w.sound()
+		})
+	}
+}
+
+// TestARedrivenExecutionFailsAtItsFirstTask runs every task of an execution again after its
+// release has ended, or was taken over: whichever is the first of a redriven one, it fails and
+// changes nothing.
+func TestARedrivenExecutionFailsAtItsFirstTask(t *testing.T) {
+	for name, c := range map[string]course{
+		"a release that was rolled back": {files: quick(t, demo.Broken)},
+		"a release that was taken over":  {files: quick(t, demo.Handler), stop: true},
+		"a release that succeeded":       {files: quick(t, demo.Handler)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+			d := newDeliveries(w)
+			rel := c.run(w)
+			before, calls, tried := w.targets(), w.calls(), 0
+			w.in(func(ctx context.Context) {
+				for what, k := range d.first {
+					if k.in.Execution != rel.ID || k.function == "Report" || k.function == "Prune" {
+						continue // which tell how it ended, and delete what is old
+					}
+					payload, err := json.Marshal(k.in)
+					if err != nil {
+						t.Fatal(err)
+					}
+					tried++
+					if _, err := w.Local.Tasks()[k.function].Run(ctx, payload); err == nil && k.function != "Conclude" {
+						t.Errorf("%s went on", what)
+					}
+				}
+			})
+			if tried < 10 {
+				t.Errorf("%d tasks were tried, want them all", tried)
+			}
+			if again := fmt.Sprintf("%+v", w.record(rel.ID)); again != fmt.Sprintf("%+v", rel) {
+				t.Errorf("the record changed: %s", again)
+			}
+			for _, call := range w.writes(calls) {
+				t.Errorf("changed: %+v", call)
+			}
+			w.unchanged(before)
+			w.sound()
+		})
+	}
+}

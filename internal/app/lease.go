@@ -98,7 +98,7 @@ func (l *Leasing) queue(ctx context.Context, in Input, rel *release.Release, sup
 			return false, err
 		}
 	}
-	held, superseded, err := l.Ledger.Acquire(ctx, lease, holder(in), in.Token, leaseTTL, supersede)
+	held, superseded, err := l.Ledger.Acquire(ctx, lease, holder(in), ledger.Call{Token: in.Token, Attempt: in.attempt()}, leaseTTL, supersede)
 	if errors.Is(err, ledger.ErrSuperseded) {
 		return false, &TaskError{Name: errSuperseded, Err: err}
 	}

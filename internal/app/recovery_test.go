@@ -76,8 +76,7 @@ func TestADeadExecutionIsTakenOver(t *testing.T) {
 				if dev, ok := rel.Environment("dev"); ok && (dev.State == release.EnvironmentDone) != m.dev {
 					t.Errorf("dev is %s", dev.State)
 				}
-				w.deaf = false
-				w.Local.Recovery() // a retry comes through
+				w.deaf = false // a retry comes through
 				again := w.retried(m, id)
 				wantState(t, again, release.Succeeded)
 				w.sound()

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -49,6 +50,7 @@ func (w *world) problems() []string {
 		}
 	}
 	problems = append(problems, w.wrongAliases(dirty)...)
+	problems = append(problems, w.wrongGrants(rels)...)
 	return append(problems, w.wrongLive(dirty)...)
 }
 
@@ -89,7 +91,7 @@ func anyDirty(rel release.Release) bool {
 	return slices.ContainsFunc(rel.Environments, func(p release.Progress) bool { return p.State == release.EnvironmentDirty })
 }
 
-// published tells whether a layer version exists, granted as the demo's manifest asks.
+// published tells whether a layer version exists.
 func (w *world) published(arn string) bool {
 	parts := strings.Split(arn, ":")
 	for _, v := range w.Cloud.LayerVersions(parts[4], parts[3], parts[6]) {
@@ -98,6 +100,135 @@ func (w *world) published(arn string) bool {
 		}
 	}
 	return false
+}
+
+// wrongGrants are those of the layer versions that releases have to do with: what was recorded
+// as shared has to be granted, and nothing that none of them plans to share.
+func (w *world) wrongGrants(rels []release.Release) []string {
+	w.t.Helper()
+	granted, planned := map[string]map[string]bool{}, map[string]map[string]bool{}
+	for _, rel := range rels {
+		if rel.Plan == (release.Pointer{}) {
+			continue
+		}
+		made, results := w.planAt(rel.Plan), w.results(rel.ID)
+		for _, step := range made.Steps {
+			if step.Share == nil {
+				continue
+			}
+			arn := step.Share.Layer
+			if arn == "" {
+				arn = results[release.StepID(release.PublishLayer, step.Site, step.Share.Name)].LayerVersion
+			}
+			if planned[arn] == nil {
+				granted[arn], planned[arn] = map[string]bool{}, map[string]bool{}
+			}
+			for _, grant := range step.Share.Grants {
+				planned[arn][grant.String()] = true
+				if results[step.ID].State == release.StepDone || !step.Change && !rel.Request.DryRun {
+					granted[arn][grant.String()] = true
+				}
+			}
+		}
+	}
+	var problems []string
+	for arn := range planned {
+		there := w.grantsOf(arn)
+		for who := range there {
+			if !planned[arn][who] {
+				problems = append(problems, fmt.Sprintf("layer %s is granted to %s, which no release says", arn, who))
+			}
+		}
+		for who := range granted[arn] {
+			if !there[who] && w.published(arn) {
+				problems = append(problems, fmt.Sprintf("layer %s was shared with %s, and is not", arn, who))
+			}
+		}
+	}
+	return problems
+}
+
+// grantsOf are those of a layer version, in the words of a plan.
+func (w *world) grantsOf(arn string) map[string]bool {
+	grants := map[string]bool{}
+	parts := strings.Split(arn, ":")
+	if len(parts) < 7 {
+		return grants
+	}
+	for _, v := range w.Cloud.LayerVersions(parts[4], parts[3], parts[6]) {
+		if v.ARN != arn {
+			continue
+		}
+		for _, g := range v.Grants {
+			grant := release.Grant{Account: g.Principal}
+			if g.Principal == "*" {
+				grant = release.Grant{Organization: g.OrganizationID, Public: g.OrganizationID == ""}
+			}
+			grants[grant.String()] = true
+		}
+	}
+	return grants
+}
+
+// planAt reads a plan that a release pinned.
+func (w *world) planAt(at release.Pointer) (made release.Plan) {
+	w.t.Helper()
+	w.read(func(ctx context.Context) {
+		var text []byte
+		err := w.Local.Core().Documents.Get(ctx, at, &text)
+		if err == nil {
+			err = json.Unmarshal(text, &made)
+		}
+		if err != nil {
+			w.t.Errorf("plan %+v: %v", at, err)
+		}
+	})
+	return made
+}
+
+func (w *world) results(id string) (results map[string]release.Result) {
+	w.t.Helper()
+	w.read(func(ctx context.Context) {
+		var err error
+		if results, err = w.Local.Core().Ledger.Results(ctx, id); err != nil {
+			w.t.Error(err)
+		}
+	})
+	return results
+}
+
+// notAsPlanned are the functions of an environment that is done which are not what the
+// release brings, as far as it is the last that was there.
+func (w *world) notAsPlanned(rel release.Release, environment string) []string {
+	w.t.Helper()
+	progress, _ := rel.Environment(environment) // it is done
+	made, results := w.planAt(progress.Plan), w.results(rel.ID)
+	own := map[string]bool{}
+	for _, l := range w.live() {
+		own[l.Name+l.Account+l.Region] = l.Release == rel.ID
+	}
+	var problems []string
+	for _, step := range made.Steps {
+		at := step.Site.String() + "/" + step.Target
+		if step.Function == nil || !step.Change || !own[step.Function.Name+step.Site.Account+step.Site.Region] || !w.byHand[at].IsZero() {
+			continue
+		}
+		f, _ := w.Cloud.Function(step.Site.Account, step.Site.Region, step.Function.Name)
+		version, ok := f.Latest, true
+		if alias := step.Function.Alias; alias != "" {
+			if version, ok = f.Version(f.Aliases[alias].Version); !ok || version.Version != results[step.ID].Version {
+				problems = append(problems, fmt.Sprintf("%s runs version %q, and the release published %q", at, version.Version, results[step.ID].Version))
+			}
+		}
+		if code := step.Function.Code; code != nil && version.CodeSha256 != code.CodeSHA256 {
+			problems = append(problems, fmt.Sprintf("%s runs code %s, and the release brings %s", at, version.CodeSha256, code.CodeSHA256))
+		}
+		arns, err := made.LayerARNs(step.Site.Region, step.Function.Layers)
+		if err != nil || step.Function.Layers != nil && !slices.Equal(arns, version.Layers) {
+			problems = append(problems, fmt.Sprintf("%s uses layers %v, and the release brings %v (%v)", at, version.Layers, arns, err))
+		}
+	}
+	return problems
 }
 
 // wrongAliases are those in the middle of a shift.

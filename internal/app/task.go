@@ -23,12 +23,25 @@ type Input struct {
 	Artifact string        `json:"artifact,omitempty"`
 	// Environment is the one under way.
 	Environment string `json:"environment,omitempty"`
-	// Token resumes an execution that waits.
-	Token string `json:"token,omitempty"`
+	// Token resumes an execution that waits. Entered and Retry tell which attempt of the
+	// state it is of: an attempt that is late must not put its token, for which nobody
+	// waits any more, in the place of a later one's.
+	Token   string    `json:"token,omitempty"`
+	Entered time.Time `json:"entered,omitzero"`
+	Retry   int       `json:"retry,omitempty"`
 	// Error is what a Catch caught.
 	Error *Failure `json:"error,omitempty"`
 	// Outcomes are those of a Map's iterations.
 	Outcomes []Outcome `json:"outcomes,omitempty"`
+}
+
+// attempt numbers the attempts of states that wait for a token: a later one has a
+// larger number.
+func (in Input) attempt() int64 {
+	if in.Entered.IsZero() {
+		return 0 // of a state machine that does not tell
+	}
+	return in.Entered.UnixMilli()*1000 + int64(in.Retry)
 }
 
 // Failure is an error as the States Language hands it to a Catch.

@@ -35,15 +35,18 @@ func (l *Ledger) editLease(ctx context.Context, name string, change func(*Lease)
 // A release that acquires again keeps its place with the new token. If it is
 // the holder already, it is held, by the given execution from now on.
 //
+// An attempt to acquire that comes later than a following one of the same release is refused
+// with [release.Conflict]: nobody waits for its token any more.
+//
 // With supersede, those that came earlier and still wait are removed; the caller
 // tells them with their tokens. They are answered again when Acquire is repeated, until they Leave.
 //
 // An expired lease is only taken from a release that has ended and is not dirty:
 // until then its targets may be half changed.
-func (l *Ledger) Acquire(ctx context.Context, lease string, h Holder, token string, ttl time.Duration, supersede bool) (
+func (l *Ledger) Acquire(ctx context.Context, lease string, h Holder, call Call, ttl time.Duration, supersede bool) (
 	held bool, superseded []Waiter, err error) {
-	wanted := Waiter{Holder: h, Token: token, TTL: ttl}
-	if token != "" {
+	wanted := Waiter{Holder: h, Call: call, TTL: ttl}
+	if call.Token != "" {
 		if wanted.Created, err = l.created(ctx, h.Release); err != nil {
 			return false, nil, err
 		}
@@ -53,9 +56,12 @@ func (l *Ledger) Acquire(ctx context.Context, lease string, h Holder, token stri
 		wanted.Since = now
 		doc.forget(now)
 		if doc.Holder.Release == h.Release {
+			if doc.Attempt > call.Attempt {
+				return doc.late(h.Release)
+			}
 			return doc.grantAgain(h, now, ttl)
 		}
-		if token != "" {
+		if call.Token != "" {
 			if err := doc.enqueue(wanted); err != nil {
 				return err
 			}
@@ -70,7 +76,7 @@ func (l *Ledger) Acquire(ctx context.Context, lease string, h Holder, token stri
 		if free && doc.next(h.Release) {
 			doc.dequeue(h.Release)
 			doc.grant(h, now, ttl)
-			doc.Brief = token == ""
+			doc.Brief = call.Token == ""
 		}
 		return nil
 	})

@@ -39,7 +39,7 @@ func newLeases(t *testing.T) *leases {
 // acquire makes a second pass, so that the order in time is that of the calls.
 func (l *leases) acquire(h ledger.Holder, token string, supersede bool) (held bool, superseded []ledger.Waiter) {
 	l.t.Helper()
-	held, superseded, err := l.Acquire(l.t.Context(), env, h, token, ttl, supersede)
+	held, superseded, err := l.Acquire(l.t.Context(), env, h, ledger.Call{Token: token}, ttl, supersede)
 	ok(l.t, err)
 	l.pass(time.Second)
 	return held, superseded
@@ -184,7 +184,7 @@ func TestAHandedOverLeaseIsConfirmedByRenewingIt(t *testing.T) {
 func TestAHandedOverLeaseHasTheTimeThatTheWaiterAskedFor(t *testing.T) {
 	l := newLeases(t)
 	l.acquire(l.a, "ta", false)
-	_, _, err := l.Acquire(t.Context(), env, l.b, "tb", time.Hour, false)
+	_, _, err := l.Acquire(t.Context(), env, l.b, ledger.Call{Token: "tb"}, time.Hour, false)
 	ok(t, err)
 	l.pass(time.Minute)
 	l.giveBack(l.a)
@@ -255,7 +255,7 @@ func TestANewerReleaseSupersedesThoseThatWait(t *testing.T) {
 
 	_, again := l.acquire(l.c, "tc2", true)
 	want(t, "superseded, asked again", again, superseded)
-	_, _, err := l.Acquire(t.Context(), env, l.b, "tb2", ttl, true)
+	_, _, err := l.Acquire(t.Context(), env, l.b, ledger.Call{Token: "tb2"}, ttl, true)
 	wantKind(t, err, release.Conflict, l.b.Release, l.c.Release)
 	if !errors.Is(err, ledger.ErrSuperseded) {
 		t.Errorf("error %v, want %v in its chain", err, ledger.ErrSuperseded)
@@ -503,7 +503,7 @@ func TestOfManyReleasesOneAtATimeHoldsTheLease(t *testing.T) {
 		defer cancel()
 		h := ledger.Holder{Release: fmt.Sprint("release", i), Execution: "e"}
 		token := fmt.Sprint("token", i)
-		held, _, err := l.Acquire(ctx, env, h, token, time.Hour, false)
+		held, _, err := l.Acquire(ctx, env, h, ledger.Call{Token: token}, time.Hour, false)
 		if err != nil {
 			return err
 		}
@@ -541,4 +541,32 @@ func TestOfManyReleasesOneAtATimeHoldsTheLease(t *testing.T) {
 	left, err := l.Leases(t.Context())
 	ok(t, err)
 	want(t, "leases", len(left), 0)
+}
+
+func TestAnAttemptThatIsLateIsRefused(t *testing.T) {
+	l := newLeases(t)
+	l.acquire(l.a, "ta", false)
+	attempt := func(n int64) error {
+		_, _, err := l.Acquire(t.Context(), env, l.b, ledger.Call{Token: fmt.Sprint("tb", n), Attempt: n}, ttl, false)
+		return err
+	}
+	ok(t, attempt(1))
+	ok(t, attempt(2))
+	if err := attempt(1); release.KindOf(err) != release.Conflict {
+		t.Errorf("the first attempt after the second, while it waits: %v, want a conflict", err)
+	}
+	next, err := l.Return(t.Context(), env, l.a)
+	ok(t, err)
+	if next == nil || next.Token != "tb2" {
+		t.Fatalf("next is %+v, want the token of the second attempt", next)
+	}
+	if err := attempt(1); release.KindOf(err) != release.Conflict {
+		t.Errorf("the first attempt after the lease was handed over: %v, want a conflict", err)
+	}
+	leases, err := l.Leases(t.Context())
+	ok(t, err)
+	if len(leases) != 1 || leases[0].Token != "tb2" {
+		t.Errorf("the leases are %+v, want one that keeps its token", leases)
+	}
+	ok(t, attempt(2))
 }

@@ -21,10 +21,17 @@ type Holder struct {
 	Execution string `json:"execution"`
 }
 
-// Waiter is who waits for a lease, and the task token that tells it.
+// Call is how a release is told that it has a lease: the task token, which is empty for one
+// that does not wait, and the number of the attempt to acquire that it is of.
+type Call struct {
+	Token   string `json:"token"`
+	Attempt int64  `json:"attempt,omitempty"`
+}
+
+// Waiter is who waits for a lease, and how it is told.
 type Waiter struct {
 	Holder
-	Token string `json:"token"`
+	Call
 	// Created is when the release was: the earlier goes first.
 	Created time.Time `json:"created,omitzero"`
 	Since   time.Time `json:"since"`
@@ -45,6 +52,8 @@ type Lease struct {
 	// Token tells the holder that the lease was handed over to it; it is empty
 	// once the holder has renewed the lease, and so knows.
 	Token string `json:"token,omitempty"`
+	// Attempt is that of the token.
+	Attempt int64 `json:"attempt,omitempty"`
 	// From are those who gave the lease back while the token is there, the last one last.
 	From []Holder `json:"from,omitempty"`
 	// Waiters are in the order in which they get the lease.
@@ -101,7 +110,7 @@ func (d *Lease) grantAgain(h Holder, now time.Time, ttl time.Duration) error {
 }
 
 // confirm records that the holder knows of the lease.
-func (d *Lease) confirm() { d.Token, d.From = "", nil }
+func (d *Lease) confirm() { d.Token, d.Attempt, d.From = "", 0, nil }
 
 // enqueue adds a waiter before those whose releases were created later, or gives
 // the one of the same release its new token.
@@ -120,6 +129,9 @@ func (d *Lease) enqueue(w Waiter) error {
 		}
 		d.Waiters = slices.Insert(d.Waiters, later, w)
 		return nil
+	}
+	if d.Waiters[i].Attempt > w.Attempt {
+		return d.late(w.Release)
 	}
 	w.Since = d.Waiters[i].Since
 	d.Waiters[i] = w
@@ -179,7 +191,7 @@ func (d *Lease) handOver(now time.Time) *Waiter {
 	from, first := append(d.From, d.Holder), d.Waiters[0]
 	d.Waiters = d.Waiters[1:]
 	d.grant(first.Holder, now, first.TTL)
-	d.From, d.Token = from, first.Token
+	d.From, d.Token, d.Attempt = from, first.Token, first.Attempt
 	return d.pending()
 }
 
@@ -188,7 +200,7 @@ func (d *Lease) pending() *Waiter {
 	if d.Token == "" {
 		return nil
 	}
-	return &Waiter{Holder: d.Holder, Token: d.Token, Since: d.Since, TTL: d.Expires.Sub(d.Since)}
+	return &Waiter{Holder: d.Holder, Call: Call{d.Token, d.Attempt}, Since: d.Since, TTL: d.Expires.Sub(d.Since)}
 }
 
 // isFrom tells whether h gave the lease back and the present holder may not know.
@@ -202,6 +214,11 @@ func (d *Lease) clearedBy(reason, by string) bool {
 
 func (d *Lease) idle() bool {
 	return d.Holder == (Holder{}) && len(d.Waiters) == 0 && len(d.Superseded) == 0
+}
+
+// late refuses an attempt to acquire that a following one has overtaken.
+func (d *Lease) late(releaseID string) error {
+	return release.Errorf(release.Conflict, "release %q has asked for lease %q again since: this attempt is late", releaseID, d.Name)
 }
 
 func (d *Lease) notHeld(h Holder) error {

@@ -231,8 +231,10 @@ type Approval struct {
 	// Fingerprint is that of the plan the question was about.
 	Fingerprint string    `json:"fingerprint"`
 	Asked       time.Time `json:"asked"`
-	// Token resumes the execution that waits.
+	// Token resumes the execution that waits; Attempt numbers the attempts to ask: an
+	// earlier one does not replace the token of a later one.
 	Token    string `json:"token,omitempty"`
+	Attempt  int64  `json:"attempt,omitempty"`
 	Approved bool   `json:"approved,omitempty"`
 	Rejected bool   `json:"rejected,omitempty"`
 	By       string `json:"by,omitempty"`

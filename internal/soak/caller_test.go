@@ -37,11 +37,12 @@ type caller struct {
 	died      clock.Signal
 	session   *sim.Session
 	skew      time.Duration // of its clock
+	began     time.Time
 }
 
 // newCaller makes a caller that lives as long as ctx.
 func (w *world) newCaller(ctx context.Context, what string, in app.Input) *caller {
-	c := &caller{w: w, id: len(w.callers), what: what, in: in, callsLeft: -1, died: w.clock.NewSignal()}
+	c := &caller{w: w, id: len(w.callers), what: what, in: in, callsLeft: -1, died: w.clock.NewSignal(), began: w.clock.Now()}
 	if w.s.skew > 0 {
 		c.skew = w.d.between(-w.s.skew, w.s.skew)
 	}
@@ -70,6 +71,7 @@ func (c *caller) die(why string) {
 		return
 	}
 	c.dead = true
+	c.w.hurt[c.in.Release]++
 	c.w.draw("a task or its like killed")
 	c.w.log.add(c.String(), "dies: %s", why)
 	c.died.Fire()
@@ -142,7 +144,7 @@ func (c *caller) parts() (*app.Parts, error) {
 			return session.CloudWatch(t.Region), nil
 		},
 		GitHub: gh, HTTP: &http.Client{Transport: callerTransport{c, w.cloud.HTTP().Transport, w.downloadFault}},
-		Tokens: callerTokens{c}, Executions: callerExecutions{c},
+		Tokens: callerTokens{c}, Executions: callerExecutions{c}, Announcer: callerAnnouncer{c},
 	}, nil
 }
 

@@ -2,6 +2,7 @@ package soak
 
 import (
 	"context"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -37,7 +38,7 @@ func (w *world) revision(o object) string {
 func (w *world) watchCollisions(c *caller, call sim.Call) {
 	o, ok := objectOf(call)
 	switch {
-	case !ok:
+	case !ok || deletes(call):
 		return
 	case !isWrite(call):
 		w.seen[c.in.Release+o.name+o.account+o.region+call.Action] = w.now()
@@ -98,6 +99,18 @@ func (w *world) stopExecution() {
 
 func (w *world) stop(execution string) {
 	err := w.engine.Stop(context.Background(), execution, "Stopped", "by hand")
+	w.hurt[releaseOf(execution)]++
 	w.draw("an execution stopped")
 	w.log.add("operator", "stops %s (%v)", execution, err)
+}
+
+// releaseOf is the release of an execution, which is a recovery or not.
+func releaseOf(execution string) string { return recovery.ReplaceAllString(execution, "") }
+
+var recovery = regexp.MustCompile("-r[0-9]+$")
+
+// deletes tells whether a call deletes an old version, which changes nothing for
+// who uses a function.
+func deletes(call sim.Call) bool {
+	return strings.HasPrefix(call.Action, "Delete") && call.Action != "DeleteAlias"
 }

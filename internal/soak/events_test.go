@@ -79,6 +79,9 @@ func (w *world) tagged(a appSpec, version string) {
 		"layer/python/deps/version.txt": github.Text(deps), "layer/python/deps/__init__.py": github.Text(""),
 	}))
 	w.log.add("git", "tag v%s of %s on %s, %q", version, a.Name, branch, deps)
+	if w.loses("a tag without an event", a, version) {
+		return
+	}
 	push, create := w.hub.Push(repo, "v"+version), w.hub.Create(repo, "v"+version)
 	for range w.d.upTo(2) {
 		w.tell("push v"+version+" of "+a.Name, w.webhook(push))
@@ -133,6 +136,9 @@ func (w *world) dropped(a appSpec, version string) {
 
 // objectCreated brings S3's event, which EventBridge delivers at least once.
 func (w *world) objectCreated(text json.RawMessage) {
+	if w.losesUpload(text) {
+		return
+	}
 	deliver := func(c *caller, p *app.Parts) release.Answer { return p.Events().Handle(c.ctx, text) }
 	for range pick(w.d, 1, 1, 2) {
 		w.tell("object created", deliver)

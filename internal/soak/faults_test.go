@@ -58,6 +58,7 @@ func (w *world) onCall(call sim.Call) sim.Fault {
 		return sim.Fault{Before: sim.Timeout()}
 	}
 	w.watchBegin(c, call)
+	w.watchAfterEnd(c, call.Action+" "+call.Resource)
 	var fault sim.Fault
 	if w.d.chance(w.rateFor(c, w.s.rates.aws)) {
 		fault = w.awsFault(c, call)
@@ -85,9 +86,12 @@ func (w *world) latency() time.Duration { return time.Duration(w.d.IntN(80)) * t
 // awsFault breaks a call. What is slow is slow here, so that nothing comes
 // between the end of the wait and the call.
 func (w *world) awsFault(c *caller, call sim.Call) sim.Fault {
-	kind := pick(w.d, "throttled", "failed", "timed out", "answer lost", "answer lost", "slow", "slow", "hung", "refused")
+	kind := pick(w.d, "throttled", "failed", "timed out", "answer lost", "answer lost", "slow", "slow", "hung", "refused", "stale")
 	if kind == "refused" && w.d.chance(0.7) { // a refusal ends a release: there would be little else to see
 		kind = "throttled"
+	}
+	if kind == "stale" && (isWrite(call) || call.Service != "lambda") { // what changes nothing of Lambda is never stale
+		kind = "slow"
 	}
 	w.fault("AWS: " + kind)
 	w.log.add(c.String(), "fault: %s %s is %s", call.Action, call.Resource, kind)
@@ -101,6 +105,8 @@ func (w *world) awsFault(c *caller, call sim.Call) sim.Fault {
 		return sim.Fault{Before: sim.Timeout()}
 	case "answer lost":
 		return sim.Fault{After: sim.Timeout()}
+	case "stale":
+		return sim.Fault{Stale: true}
 	case "slow":
 		_ = w.clock.Sleep(c.ctx, w.d.between(time.Second, slowest)) // the caller is asked next
 		return sim.Fault{}

@@ -101,6 +101,9 @@ func (w *world) judgeEnd(rel release.Release) {
 				w.fail("release %s succeeded, but is %s in %s", rel.ID, p.State, p.Name)
 			}
 		}
+		if rel.Halted != nil {
+			w.fail("release %s succeeded although it was halted", rel.ID)
+		}
 		return
 	}
 	if rel.Error == "" {
@@ -173,6 +176,9 @@ func (w *world) judge() {
 	dirty := w.judgeLeases()
 	w.judgeLive(dirty)
 	w.judgeEvents()
+	w.judgeLost()
+	w.judgeAnnounced()
+	w.judgeVersions()
 	w.judgeRecorded()
 	recorded := w.recordedShares()
 	for _, a := range w.s.apps {
@@ -287,7 +293,7 @@ func (w *world) judgeRecorded() {
 		}
 	}
 	for arn := range recorded {
-		if !there[arn] {
+		if !there[arn] && !w.pruned[arn] {
 			w.fail("layer %s is recorded, but is not there", arn)
 		}
 	}
@@ -337,7 +343,7 @@ func (w *world) judgeEvents() {
 	}
 	first := map[string]string{}
 	for id, rel := range w.records {
-		key := rel.App + " " + rel.Source.String() + fmt.Sprint(rel.Attempt)
+		key := fmt.Sprint(rel.App, rel.Source, rel.Attempt, rel.Request.Environment, rel.Request.Restores, rel.Request.DryRun)
 		if other := first[key]; other != "" {
 			w.fail("releases %s and %s are of the same source and attempt", id, other)
 		}

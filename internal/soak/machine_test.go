@@ -48,15 +48,20 @@ func (w *world) startEngine() error {
 		Invoke: w.invoke,
 		OnEdge: func(e asl.Edge) { w.edges[e]++ },
 		OnEnd: func(e asl.Execution) {
-			w.log.add("execution", "%s ends: %s %s", e.Name, e.Status, e.Error)
-			w.executions++
-			if e.Status == asl.StatusTimedOut {
-				w.fail("execution %s did not end within its deadline", e.Name)
-			}
+			w.watchExecution(e)
 			w.clock.Go(func() { w.statusChanged(e.Name) })
 		},
 	})
 	return err
+}
+
+// watchExecution looks at the end of an execution.
+func (w *world) watchExecution(e asl.Execution) {
+	w.log.add("execution", "%s ends: %s %s", e.Name, e.Status, e.Error)
+	w.executions++
+	if e.Status == asl.StatusTimedOut {
+		w.fail("execution %s did not end within its deadline", e.Name)
+	}
 }
 
 // statusChanged brings the event of an execution's end: at once in a process;
@@ -135,6 +140,7 @@ func (w *world) invoke(ctx context.Context, function string, payload json.RawMes
 	}
 	if w.d.chance(w.rate(w.s.rates.engine)) {
 		w.fault("engine: an invocation throttled")
+		w.hurt[in.Release]++
 		return nil, taskFailure{"Lambda.TooManyRequestsException"}
 	}
 	w.invocations++
@@ -151,12 +157,13 @@ func (w *world) invoke(ctx context.Context, function string, payload json.RawMes
 	return w.lambda(w.newCaller(context.Background(), function, in), function, payload)
 }
 
-// byDice delivers some tasks twice: side by side or up to five minutes later. One
-// with a token is not among them: an attempt of it that is delivered after the
-// next attempt would put its own token, which is gone, in the place of the other.
+// byDice delivers some tasks twice: side by side or up to five minutes later.
 func (w *world) byDice(_ int, in app.Input) (after time.Duration, again bool) {
-	if in.Token != "" || !w.d.chance(w.rate(w.s.rates.twice)) {
+	if !w.d.chance(w.rate(w.s.rates.twice)) {
 		return 0, false
+	}
+	if in.Token != "" {
+		w.draw("a task with a token delivered twice")
 	}
 	return pick(w.d, 0, w.d.between(0, 5*time.Second), w.d.between(0, 5*time.Minute)), true
 }

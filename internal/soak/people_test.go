@@ -40,13 +40,19 @@ func (w *world) nowAndThen(mean time.Duration, do func()) {
 
 // accidents are all that happens besides the releases.
 func (w *world) accidents() {
-	w.nowAndThen(w.s.rates.stop, w.stopExecution)
-	w.nowAndThen(w.s.rates.restart, w.restart)
-	w.nowAndThen(w.s.rates.meddle, w.meddle)
-	w.nowAndThen(w.s.rates.alarm, w.ring)
-	w.nowAndThen(w.s.rates.slowLambda, w.slowDown)
-	w.nowAndThen(w.s.busy*2/3, w.retry)
-	w.nowAndThen(w.s.busy*3/2, w.reconfigure)
+	if !w.s.quiet {
+		w.nowAndThen(w.s.rates.stop, w.stopExecution)
+		w.nowAndThen(w.s.rates.restart, w.restart)
+		w.nowAndThen(w.s.rates.meddle, w.meddle)
+		w.nowAndThen(w.s.rates.alarm, w.ring)
+		w.nowAndThen(w.s.rates.slowLambda, w.slowDown)
+		w.nowAndThen(w.s.busy*2/3, w.retry)
+		w.nowAndThen(w.s.busy*3/2, w.reconfigure)
+		w.nowAndThen(w.s.busy*3/2, w.halt)
+		w.nowAndThen(w.s.busy*2, w.freeze)
+		w.nowAndThen(w.s.busy*3/2, w.undo)
+	}
+	w.clock.Go(w.looks)
 	w.clock.Go(w.sweeps)
 	w.clock.Go(w.approves)
 	w.clock.Go(w.repairs)
@@ -171,7 +177,7 @@ func (w *world) reconfigure() {
 	registry := w.s.registry()
 	registry.Environments = slices.Clone(registry.Environments)
 	env, a := &registry.Environments[w.d.IntN(len(registry.Environments))], &registry.Apps[w.d.IntN(len(registry.Apps))]
-	kind := pick(w.d, "registry: bake time", "registry: approval", "registry: concurrency", "registry: sharing", newTags)
+	kind := pick(w.d, "registry: bake time", "registry: approval", "registry: concurrency", "registry: sharing", "registry: less sharing", newTags)
 	switch kind {
 	case "registry: bake time":
 		env.Bake = release.Duration(w.d.between(0, 5*time.Minute).Truncate(time.Second))
@@ -181,6 +187,8 @@ func (w *world) reconfigure() {
 		a.Concurrency = map[bool]string{true: "", false: release.ConcurrencySupersede}[a.Concurrency == release.ConcurrencySupersede]
 	case "registry: sharing":
 		a.Sharing = release.Sharing{}
+	case "registry: less sharing":
+		a.Sharing = release.Sharing{Accounts: a.Sharing.Accounts}
 	case newTags:
 		a.Tags = "release-{version}"
 	}
@@ -197,7 +205,7 @@ const newTags = "registry: tags"
 // approves answers those who wait for an approval: sooner or later, and in the
 // calm always.
 func (w *world) approves() {
-	for !w.over {
+	for !w.over && !w.s.absent {
 		_ = w.clock.Sleep(context.Background(), w.d.between(time.Minute, 15*time.Minute)) // cannot fail
 		for _, id := range w.active() {                                                   // none when it is over
 			if w.records[id].State != release.WaitingApproval || !w.calm && w.d.chance(0.3) {

@@ -51,6 +51,11 @@ type scenario struct {
 	// skew is how far a caller's clock is off at most.
 	skew   time.Duration
 	timing sim.Timing
+	// absent is true if nobody ever answers a question; looks, if a schedule looks for
+	// events that were lost, of which there are some then.
+	absent, looks bool
+	// quiet is true if nobody does anything but release and approve.
+	quiet bool
 	// clears is true if somebody puts dirty environments in order during the busy time.
 	clears bool
 }
@@ -66,6 +71,7 @@ type appSpec struct {
 	keepsSecret bool // the functions have variables of their own
 	variables   bool // the manifest sets a variable
 	releases    int
+	keep        int // old versions; 0 is all
 }
 
 // rates are how often things break: of calls as probabilities, of accidents as
@@ -85,7 +91,11 @@ func newScenario(seed uint64) scenario {
 		seed: seed, serve: d.chance(0.4), busy: d.between(of.busy/8, of.busy), clears: d.chance(0.5),
 		timing: sim.Timing{Update: d.between(0, 8*time.Second), Publish: d.between(0, 4*time.Second), Provision: 30 * time.Second},
 	}
+	s.absent, s.looks = d.chance(0.02), d.chance(0.25)
 	s.environments = newEnvironments(d, of)
+	if s.absent {
+		s.environments[len(s.environments)-1].Approval = release.ApprovalRequired
+	}
 	for i := range pick(d, of.apps...) {
 		s.apps = append(s.apps, newApp(d, of, i, s.environments))
 	}
@@ -119,7 +129,7 @@ func newEnvironments(d dice, of size) []release.Environment {
 }
 
 func newApp(d dice, of size, i int, environments []release.Environment) appSpec {
-	name := []string{"orders", "billing", "search"}[i]
+	name := []string{"orders", "billing", "search", "shipping", "catalog", "reports"}[i]
 	a := appSpec{
 		App: release.App{
 			Name: name, Tags: "v{version}", Resources: []string{name + "-*"},
@@ -131,6 +141,7 @@ func newApp(d dice, of size, i int, environments []release.Environment) appSpec 
 		},
 		workerAlias: pick(d, "", "live"), apiAlias: d.chance(0.9), alarms: d.chance(0.7), smoke: d.chance(0.7),
 		keepsSecret: d.chance(0.7), variables: d.chance(0.4), releases: pick(d, of.releases...),
+		keep: pick(d, 0, 0, 1, 2),
 	}
 	for _, env := range environments {
 		a.Environments = append(a.Environments, env.Name)
@@ -218,6 +229,7 @@ func (a appSpec) manifest(upload bool) release.Manifest {
 	if a.variables {
 		m.Functions[1].Environment = map[string]string{"MODE": "new"}
 	}
+	m.Layers[0].Keep, m.Functions[0].Keep, m.Functions[1].Keep = a.keep, a.keep, a.keep
 	if upload {
 		m.Artifacts = map[string]release.ArtifactSpec{"deps": {Object: "deps.zip"}}
 		for i := range m.Functions {

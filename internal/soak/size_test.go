@@ -30,11 +30,17 @@ var (
 		name: "large", busy: 2 * time.Hour, apps: []int{1, 1, 1, 2, 3}, releases: []int{1, 1, 2, 2, 3, 4},
 		staging: 0.3, twoRegions: 0.5, levels: []float64{0, 0.002, 0.002, 0.006, 0.006, 0.015, 0.04},
 	}
+	crowded = size{
+		name: "crowded", busy: time.Hour, apps: []int{5, 6}, releases: []int{6, 8, 10},
+		prodAlone: 0.5, twoRegions: 0.2, levels: []float64{0, 0.001, 0.002, 0.004},
+	}
 )
 
-// sizeOf makes every hundredth world a large one, and every twentieth a medium one.
+// sizeOf makes every thousandth world a crowded one, every hundredth world a large one, and every twentieth a medium one.
 func sizeOf(seed uint64) size {
 	switch {
+	case seed%1000 == 500:
+		return crowded
 	case seed%100 == 0:
 		return large
 	case seed%20 == 0:

@@ -30,6 +30,14 @@ const manySeeds = 20_000
 // the two days that a lease is waited for, the week for an approval aside.
 const patience = 60 * time.Hour
 
+// patience is longer where nobody answers: a question ends after a week.
+func (w *world) patience() time.Duration {
+	if w.s.absent {
+		return patience + 9*24*time.Hour
+	}
+	return patience
+}
+
 // run simulates a scenario from its first event to its judgement.
 func run(s scenario, machine *asl.Machine) *world {
 	w := newWorld(s, machine)
@@ -43,14 +51,19 @@ func (w *world) run() {
 			w.fail("the world cannot be built: %v", err)
 			return
 		}
+		w.firstLook()
 		w.schedule()
 		w.accidents()
 		_ = w.clock.Sleep(context.Background(), w.s.busy) // cannot fail
 		w.calm = true
 		w.log.add("world", "nothing breaks any more")
 		w.settle()
+		w.lastLooks()
 		w.redeliver()
 		w.settle()
+		if w.plant != nil {
+			w.plant()
+		}
 		w.over = true
 		w.judge()
 		w.engine.Close()
@@ -59,7 +72,7 @@ func (w *world) run() {
 
 // settle waits until everything has ended.
 func (w *world) settle() {
-	for until := w.clock.Now().Add(patience); w.clock.Now().Before(until); {
+	for until := w.clock.Now().Add(w.patience()); w.clock.Now().Before(until); {
 		_ = w.clock.Sleep(context.Background(), 7*time.Minute) // cannot fail
 		if w.process.Err() == nil && w.sending == 0 && len(w.active()) == 0 && len(w.running()) == 0 && len(w.living) == 0 && !w.owed() {
 			return
@@ -199,7 +212,7 @@ func showSeed(t *testing.T, w *world) {
 // found are seeds that found something once, by what it was. What a seed decides
 // changes with the code, so that each bug has a test of its own where it was.
 var found = map[uint64]string{
-	// No test: Step Functions does not deliver a task with a token late (see byDice).
+	// app.TestAnEarlierAttemptDoesNotReplaceTheToken
 	34: "an approval's token was replaced by that of an earlier attempt",
 	// app.TestALeaseThatWasGivenBackIsNotTakenByALateTask
 	89: "a lease that was returned for an approval was acquired by a task delivered late",

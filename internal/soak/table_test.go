@@ -2,6 +2,7 @@ package soak
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/tagboat/tagboat/internal/ledger"
@@ -49,7 +50,7 @@ func (t callerTable) Query(ctx context.Context, partition, prefix string, page l
 }
 
 // store performs a call to the table unless a fault comes in between.
-func (c *caller) store(ctx context.Context, action string, key ledger.Key, perform func() error) error {
+func (c *caller) store(ctx context.Context, action string, what any, perform func() error) error {
 	w := c.w
 	may, last := c.alive()
 	if !may || ctx.Err() != nil {
@@ -61,7 +62,7 @@ func (c *caller) store(ctx context.Context, action string, key ledger.Key, perfo
 		w.broke(c)
 		fault = pick(w.d, "throttled", "answer lost", "slow")
 		w.fault("table: " + fault)
-		w.log.add(c.String(), "fault: %s %s is %s", action, key, fault)
+		w.log.add(c.String(), "fault: %s %v is %s", action, what, fault)
 		delay = w.d.between(0, slowest)
 	}
 	if w.clock.Sleep(ctx, delay) != nil || c.dead {
@@ -69,13 +70,13 @@ func (c *caller) store(ctx context.Context, action string, key ledger.Key, perfo
 	}
 	if fault == "throttled" || last && w.d.chance(0.5) {
 		if last {
-			c.die("before " + action + " " + key.String())
+			c.die(fmt.Sprintf("before %s %v", action, what))
 		}
 		return release.Errorf(release.Transient, "table: request rate exceeded")
 	}
 	err := perform()
 	if last {
-		c.die("after " + action + " " + key.String())
+		c.die(fmt.Sprintf("after %s %v", action, what))
 	}
 	if fault == "answer lost" || last {
 		return release.Errorf(release.Transient, "table: %w", errLost)

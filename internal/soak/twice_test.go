@@ -20,7 +20,7 @@ func standard() scenario {
 		}
 	}
 	return scenario{
-		seed: 1, busy: 40 * time.Minute, clears: true,
+		seed: 1, busy: 40 * time.Minute, clears: true, quiet: true,
 		environments: []release.Environment{env("dev", "111111111111", ""), env("prod", "222222222222", release.ApprovalRequired)},
 		apps: []appSpec{{
 			App: release.App{

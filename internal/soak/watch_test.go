@@ -33,6 +33,13 @@ type watch struct {
 	events     []*event
 	sending    int // events that have no answer yet
 	ends       map[release.State]int
+	endedAt    map[string]time.Time // by release
+	hurt       map[string]int       // by release, tasks that died and executions that were stopped
+	announced  map[string][]release.State
+	pruned     map[string]bool // layer versions
+	freezes    []freeze
+	lost       []lostEvent
+	fired      map[string][]string // violations by what they say
 	// seen is when a release last read an object, foreign when somebody else last wrote it.
 	seen    map[string]int
 	foreign map[object]int
@@ -43,6 +50,7 @@ func newWatch() watch {
 	return watch{
 		records: map[string]release.Release{}, baselines: map[touched]baseline{}, writes: map[target][]write{}, turns: map[string][]string{},
 		versions: map[string]int{}, intents: map[string]intent{}, broken: map[string]int{}, undoBroken: map[string]int{}, doubled: map[string]bool{}, ends: map[release.State]int{},
+		endedAt: map[string]time.Time{}, hurt: map[string]int{}, announced: map[string][]release.State{}, pruned: map[string]bool{}, fired: map[string][]string{},
 		seen: map[string]int{}, foreign: map[object]int{},
 	}
 }
@@ -139,6 +147,10 @@ func (w *world) watchBegin(c *caller, call sim.Call) {
 	}
 	rel := w.records[c.in.Release]
 	w.log.add(c.String(), "%s %s for %s", call.Action, call.Resource, rel.ID)
+	if deletes(call) {
+		w.watchPrune(c, call, rel)
+		return
+	}
 	if rel.State.Ended() || rel.ID == "" {
 		w.fail("%s calls %s %s for release %q, which is %s", c, call.Action, call.Resource, rel.ID, rel.State)
 	}
@@ -191,8 +203,11 @@ func (w *world) lease(name string) ledger.Lease {
 // watchPerform notes a write at the moment it takes effect.
 func (w *world) watchPerform(c *caller, call sim.Call) {
 	w.watchCollisions(c, call)
+	if call.Action == "DeleteLayerVersion" {
+		w.pruned[call.Resource] = true
+	}
 	t, ok := functionOf(call)
-	if !ok || !isWrite(call) {
+	if !ok || !isWrite(call) || deletes(call) {
 		return
 	}
 	name, _ := w.leaseOf(c, call)
@@ -261,6 +276,9 @@ func (w *world) watchPut(c *caller, item ledger.Item) {
 		if i < len(before.Environments) {
 			was = before.Environments[i].State
 		}
+		if progress.State == release.EnvironmentOpen && was == release.EnvironmentPending {
+			w.judgeFreeze(rel, progress.Name)
+		}
 		if progress.State == release.EnvironmentDone && was != release.EnvironmentDone {
 			w.judgeDone(rel, progress.Name)
 		}
@@ -270,6 +288,7 @@ func (w *world) watchPut(c *caller, item ledger.Item) {
 	}
 	if rel.State.Ended() {
 		w.ends[rel.State]++
+		w.endedAt[rel.ID] = w.clock.Now()
 		w.judgeEnd(rel)
 	}
 }
@@ -296,6 +315,7 @@ func (w *world) watchRequest(c *caller, req *http.Request) {
 	}
 	req.Body = io.NopCloser(bytes.NewReader(body))
 	w.searchSecrets("the request to "+req.URL.Path, body)
+	w.watchAfterEnd(c, req.Method+" "+req.URL.Path)
 	if rel := w.records[c.in.Release]; rel.State.Ended() && c.in.Do != "end" && rel.Updated.Before(w.clock.Now().Add(-slowest-time.Minute)) {
 		w.fail("%s tells GitHub about %s after its end (%s)", c, rel.ID, body)
 	}

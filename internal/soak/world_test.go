@@ -49,7 +49,9 @@ type world struct {
 	callers []*caller
 	living  map[int]*caller
 	calm    bool // nothing breaks any more
-	over    bool // nothing is to be done any more
+	// plant makes a violation on purpose before everything is judged; nil makes none.
+	plant func()
+	over  bool // nothing is to be done any more
 
 	// again tells whether the n-th invocation of a task is delivered again, and when.
 	again func(n int, in app.Input) (after time.Duration, again bool)
@@ -136,6 +138,7 @@ func (w *world) buildTools(ctx context.Context) error {
 		Policies: []string{policy(
 			map[string]any{"Effect": "Allow", "Action": "s3:*", "Resource": []string{"arn:aws:s3:::tagboat-*"}},
 			map[string]any{"Effect": "Allow", "Action": "lambda:*", "Resource": "arn:aws:lambda:*:" + toolsAccount + ":layer:*"},
+			map[string]any{"Effect": "Allow", "Action": "lambda:ListFunctions", "Resource": "*"},
 			map[string]any{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "arn:aws:iam::*:role/" + targetRole},
 		)},
 	}); err != nil {
@@ -169,9 +172,11 @@ func targetPolicy() string {
 	}
 	for _, phase := range []release.Phase{
 		release.PhaseSnapshot, release.PhaseAccess, release.PhaseUpdate, release.PhaseShift, release.PhaseBake, release.PhaseRollBack,
+		release.PhasePrune,
 	} {
 		p := awsapi.PhasePermissions(phase)
 		allow(p.Functions, "arn:aws:lambda:*:*:function:*")
+		allow(p.Versions, "arn:aws:lambda:*:*:function:*:*")
 		allow(p.Layers, "arn:aws:lambda:*:*:layer:*")
 		allow(p.Staged, "arn:aws:s3:::tagboat-*/staged/*")
 		allow(p.Any, "*")
@@ -321,6 +326,7 @@ const violation = "VIOLATION"
 // fail notes what must not be.
 func (w *world) fail(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
+	w.fired[format] = append(w.fired[format], text)
 	w.log.add(violation, "%s", text)
 	if len(w.violations) < 20 {
 		w.violations = append(w.violations, text)
