@@ -20,15 +20,26 @@ check:
 	go tool staticcheck ./...
 
 unit: python
-	go test -race $$(go list ./... | grep -v /internal/soak$$)
+	@mkdir -p .build
+	TAGBOAT_FIGURES=$(CURDIR)/.build/edges.txt go test -race $$(go list ./... | grep -v /internal/soak$$)
+	@cat .build/edges.txt
 	go test ./internal/cli -run TestLoad # the memory is that of serve, not of the race detector
 
-# Whole releases with faults at every call, one seed a run; `make soak SEEDS=10000` for as many as you like.
-SEEDS ?= 2000
+# Whole releases with faults at every call, one seed a run, in two minutes of two cores that do nothing else;
+# `make soak SEEDS=50000` for as many as you like. Each prints what happened how often.
+SEEDS ?= 20000
 simulation:
-	go test ./internal/soak -seeds 10000
+	cd internal/soak && go test -count=1 -seeds 10000 -within 2m
 soak:
-	go test ./internal/soak -run TestSoak -timeout 6h -seeds $(SEEDS)
+	cd internal/soak && go test -count=1 -timeout 24h -seeds $(SEEDS)
+
+# The standard scenarios with every call failing in every way, one at a time; and after each way in which something
+# comes to be rolled back, every call of that failing in every way. Hours.
+.PHONY: exhaustive
+exhaustive:
+	@mkdir -p .build
+	TAGBOAT_EXHAUSTIVE=1 go test ./internal/app -count=1 -run 'TestOneFaultAtATime|TestAFaultAndAnotherInTheRollback' -timeout 48h -v > .build/exhaustive.txt; \
+		status=$$?; grep -E 'possible|tried|^(---|    ---) FAIL|^(ok|FAIL)' .build/exhaustive.txt; exit $$status
 
 # Every fuzz target for FUZZTIME, one after the other. What one finds stays under testdata/fuzz beside it and
 # runs with every `go test`.

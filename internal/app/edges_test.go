@@ -47,7 +47,14 @@ func (c *coverage) report() int {
 			fmt.Println("not taken:", edge)
 		}
 	}
-	fmt.Printf("%d of %d edges of the state machine taken\n", len(edges)-missing, len(edges))
+	text := fmt.Sprintf("%d of %d edges of the state machine taken, none exempt\n", len(edges)-missing, len(edges))
+	fmt.Print(text)
+	if name := os.Getenv("TAGBOAT_FIGURES"); name != "" { // since go test keeps to itself what passes
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+	}
 	return min(missing, 1)
 }
 

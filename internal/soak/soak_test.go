@@ -20,11 +20,12 @@ var (
 	seeds   = flag.Uint64("seeds", 1000, "how many seeds to run; make simulation runs 10000")
 	first   = flag.Uint64("first", 1, "the first seed")
 	oneSeed = flag.Uint64("seed", 0, "run this seed alone and print its transcript")
+	within  = flag.Duration("within", 0, "fail if the seeds take more of two cores that do nothing else; 0 is no limit")
 	grep    = flag.String("grep", "", "print only lines of the transcript that contain this")
 )
 
 // manySeeds is from where on somebody has the time for everything.
-const manySeeds = 20_000
+const manySeeds = 10_000
 
 // patience is how long everything may take to end once nothing breaks any more:
 // the two days that a lease is waited for, the week for an approval aside.
@@ -151,7 +152,7 @@ func TestSoak(t *testing.T) {
 		return
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(1600)) // many small worlds, each soon forgotten
-	began := time.Now()
+	began, spent := time.Now(), processorTime()
 	sum := newTallies()
 	next := make(chan uint64)
 	var workers sync.WaitGroup
@@ -171,17 +172,33 @@ func TestSoak(t *testing.T) {
 	}
 	close(next)
 	workers.Wait()
-	sum.print(t, machine, time.Since(began))
+	sum.print(machine, time.Since(began))
 	sum.checkDrawn(t)
+	checkTime(t, time.Since(began), processorTime()-spent)
 }
 
-func (t *tallies) print(test *testing.T, machine *asl.Machine, took time.Duration) {
+// spared is how much more the processor may take than on a machine that does nothing else,
+// where one waits for the other's memory.
+const spared = 1.5
+
+// checkTime fails if the seeds took too long by the clock, and not only because others
+// were at work.
+func checkTime(t *testing.T, took, spent time.Duration) {
+	fmt.Printf("%s by the clock, %s of processor time\n", took.Round(time.Second), spent.Round(time.Second))
+	if most := time.Duration(2 * spared * float64(*within)); *within > 0 && took > *within && spent > most {
+		t.Errorf("the seeds took %s of processor time, want %s at most: two cores for %s, and half of that for what others are in the way; "+
+			"make what is simulated cheaper (-cpuprofile), or fewer large worlds (sizeOf)", spent.Round(time.Second), most, *within)
+	}
+}
+
+func (t *tallies) print(machine *asl.Machine, took time.Duration) {
+	say := func(format string, args ...any) { fmt.Printf(format+"\n", args...) } // a log would be shown of failures only
 	perMinute := func(n int) int { return int(float64(n) / took.Minutes()) }
-	test.Logf("%d seeds in %s (%d a minute): %d releases (%d a minute), %d calls to AWS, %d faults (%.1f a seed), %s of virtual time; worlds %v",
+	say("%d seeds in %s (%d a minute): %d releases (%d a minute), %d calls to AWS, %d faults (%.1f a seed), %s of virtual time; worlds %v",
 		t.runs, took.Round(time.Millisecond), perMinute(t.runs), t.releases, perMinute(t.releases), t.calls,
 		t.faults, float64(t.faults)/float64(t.runs), t.virtual.Round(time.Hour), t.sizes)
 	for _, kind := range slices.Sorted(maps.Keys(t.drawn)) {
-		test.Logf("  %7d  %s", t.drawn[kind], kind)
+		say("  %7d  %s", t.drawn[kind], kind)
 	}
 	all := machine.Edges()
 	var missing []string
@@ -190,13 +207,13 @@ func (t *tallies) print(test *testing.T, machine *asl.Machine, took time.Duratio
 			missing = append(missing, edge.String())
 		}
 	}
-	test.Logf("  %d of %d edges of the state machine taken", len(all)-len(missing), len(all))
+	say("  %d of %d edges of the state machine taken", len(all)-len(missing), len(all))
 	if len(missing) > 0 {
-		test.Logf("  not taken: %s", strings.Join(missing, "; "))
+		say("  not taken: %s", strings.Join(missing, "; "))
 	}
 	if len(t.failed) > 0 {
 		slices.Sort(t.failed)
-		test.Logf("  failing seeds: %v", t.failed)
+		say("  failing seeds: %v", t.failed)
 	}
 }
 
