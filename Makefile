@@ -90,11 +90,13 @@ functions: $(FUNCTIONS:%=function-%)
 $(FUNCTIONS:%=function-%): function-%:
 	$(BOOTSTRAP) "$(BUILD_DIR)/$*/bootstrap" ./functions/$*
 
-# A zip of each function, as Lambda takes it, in .build/dist; the same bytes from the same commit.
+# What installs the stack without Go, in .build/dist: a zip of each function, a template that names them, the other
+# templates; and all of it as tagboat-stack_VERSION.zip. The same bytes from the same commit.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 .PHONY: dist
+dist: override ARCH = arm64
 dist: functions
-	@rm -rf .build/dist && mkdir -p .build/dist
-	@for f in $(FUNCTIONS); do touch -d @0 "$(BUILD_DIR)/$$f/bootstrap" && (cd "$(BUILD_DIR)/$$f" && TZ=UTC zip -qX "$(CURDIR)/.build/dist/tagboat-$$f-$(ARCH).zip" bootstrap) || exit 1; done
+	go run ./internal/dist -functions "$(BUILD_DIR)" -out .build/dist -version "$(VERSION)"
 
 # Templates, definition and sizes, with the tools that check them.
 .PHONY: templates
