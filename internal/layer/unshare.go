@@ -143,8 +143,9 @@ func (u *Unsharer) Uses(ctx context.Context, target release.Target, arn string) 
 
 const (
 	// unshareTries is how often a policy is looked at until a grant is gone: each
-	// statement takes one, and so does each write by others or failure in between.
-	unshareTries = 20
+	// statement takes one, and so does each write by others, each failure in between,
+	// and each look that does not show the last write yet.
+	unshareTries = 40
 	unsharePause = 500 * time.Millisecond
 )
 
@@ -169,7 +170,7 @@ func (u *Unsharer) TakeBack(ctx context.Context, target release.Target, arn stri
 			return nil
 		case err == nil: // look again
 			continue
-		case !isRace(err) && release.KindOf(err) != release.Transient:
+		case !isRace(err) && !awserr.Is(err, awserr.NotFound) && release.KindOf(err) != release.Transient:
 			return err
 		}
 		last = err
@@ -205,8 +206,9 @@ func takeOne(ctx context.Context, api Revoker, site release.Site, v version, gra
 	_, err = api.RemoveLayerVersionPermission(ctx, &lambda.RemoveLayerVersionPermissionInput{
 		LayerName: &v.name, VersionNumber: &v.number, StatementId: &id, RevisionId: optional(p.revision),
 	})
-	if err == nil || awserr.Is(err, awserr.NotFound) { // gone already: by a call of ours whose answer was lost, or with the version
+	if err == nil {
 		return false, nil
 	}
+	// Not found is what is gone already: by a call of ours whose answer was lost, or with the version.
 	return false, refused(err, site, "take layer version %s back from %s", v, grant)
 }
