@@ -36,7 +36,8 @@ func (a *Asking) Do(ctx context.Context, in Input) (any, error) {
 			return nil // delivered again: the question is put, and perhaps answered
 		}
 		if progress.Approval != nil && progress.Approval.Attempt > in.attempt() {
-			return release.Errorf(release.Conflict, "release %q has asked again since, for %q: this attempt is late", rel.ID, in.Environment)
+			return release.Errorf(release.Conflict, "release %q has asked again since, for %q: this attempt is late", rel.ID, in.Environment).
+				WithRemedy("Answer the question that it asks now: tagboat show %s", rel.ID)
 		}
 		if err := halted(rel); err != nil {
 			return err // from here on, whoever halts it finds its token
