@@ -17,7 +17,7 @@ func spoiled(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) > 0 {
 		ts.Fatalf("usage: spoiled")
 	}
-	w, err := newWorld()
+	w, err := newWorld(demo.WorldOptions{})
 	ts.Check(err)
 	var lost atomic.Bool
 	w.Cloud.OnCall(func(c sim.Call) sim.Fault {

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -32,6 +33,7 @@ func TestMain(m *testing.M) {
 //
 //	code N program args…   run a program, which has to exit with N
 //	aws [what…]            serve an installed stack at $AWS_ENDPOINT_URL, in which something is not in order
+//	slowworld              the same, with time passing 60 times faster than real, and an approval before prod
 //	spoiled                serve the same world, in which what fails in prod cannot be restored
 //	world [token]          serve the demo's world at $TAGBOAT_SERVER, with tags v1.0.0 to v1.2.0
 func TestCommand(t *testing.T) {
@@ -41,7 +43,7 @@ func TestCommand(t *testing.T) {
 			env.Setenv("USER", "jane")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code, "world": world, "spoiled": spoiled, "aws": aws},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code, "world": world, "slowworld": slowWorld, "spoiled": spoiled, "aws": aws},
 	})
 }
 
@@ -71,9 +73,21 @@ func world(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) > 1 {
 		ts.Fatalf("usage: world [token]")
 	}
-	w, err := newWorld()
+	w, err := newWorld(demo.WorldOptions{})
 	ts.Check(err)
 	serve(ts, w, token)
+}
+
+func slowWorld(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: slowworld")
+	}
+	w, err := newWorld(demo.WorldOptions{Registry: strings.Replace(demo.Registry, "    bake: 10m\n", "    bake: 10m\n    approval: required\n", 1)})
+	ts.Check(err)
+	ctx, stop := context.WithCancel(context.Background())
+	ts.Defer(stop)
+	w.Pace(ctx, time.Second)
+	serve(ts, w, "")
 }
 
 // serve serves a world at $TAGBOAT_SERVER.
@@ -84,8 +98,8 @@ func serve(ts *testscript.TestScript, w *demo.World, token string) {
 }
 
 // newWorld has v1.0.0 and v1.1.0, which are good, and v1.2.0, whose smoke test fails in prod.
-func newWorld() (*demo.World, error) {
-	w, err := demo.NewWorld(context.Background(), demo.WorldOptions{})
+func newWorld(options demo.WorldOptions) (*demo.World, error) {
+	w, err := demo.NewWorld(context.Background(), options)
 	if err != nil {
 		return nil, err
 	}

@@ -100,6 +100,8 @@ func (s *Shifting) Do(ctx context.Context, in Input) (any, error) {
 	return s.SiteWork.Do(ctx, in)
 }
 
+const bakeNote = "bake/"
+
 // baking is the ledger's note of when a site's bake began.
 type baking struct {
 	Began time.Time `json:"began"`
@@ -157,7 +159,7 @@ func (s *Shifting) bakeFailedElsewhere(ctx context.Context, in Input) (bool, err
 }
 
 func (s *Shifting) bakeBegan(ctx context.Context, in Input) (time.Time, error) {
-	key := "bake/" + in.Site.String()
+	key := bakeNote + in.Site.String()
 	var note baking
 	found, err := s.Ledger.ReadNote(ctx, in.Release, key, &note)
 	if err != nil || found {

@@ -228,7 +228,7 @@ func (r *Reporting) check(ctx context.Context, rel *release.Release, repository 
 	if !r.GitHub.IsApp() {
 		return nil
 	}
-	view, err := r.view(ctx, *rel)
+	view, _, err := r.view(ctx, *rel)
 	if err != nil {
 		return err
 	}

@@ -150,6 +150,7 @@ func (s *Staging) Do(ctx context.Context, in Input) (any, error) {
 		}
 		wanted.Former = former[in.Artifact]
 	}
+	wanted.Progress = s.progress(ctx, in)
 	made, err := s.Stager.Stage(ctx, scope.release, wanted)
 	switch {
 	case err == nil:
@@ -161,6 +162,29 @@ func (s *Staging) Do(ctx context.Context, in Input) (any, error) {
 		return Turn{Status: turnWait, Seconds: int(assetPoll.Seconds())}, nil
 	}
 	return s.failTurn(ctx, in, in.Artifact, err)
+}
+
+const (
+	stagingNote = "staging/"
+	// progressInterval is how often it is noted how far an artifact is: what is
+	// staged sooner costs no write.
+	progressInterval = 4 * time.Second
+)
+
+// progress notes for those who watch how far an artifact is. What cannot be noted
+// is left out: it holds nothing up and fails nothing.
+func (s *Staging) progress(ctx context.Context, in Input) func(release.Staging) {
+	last := s.Clock.Now()
+	return func(how release.Staging) {
+		now := s.Clock.Now()
+		if now.Sub(last) < progressInterval {
+			return
+		}
+		last = now
+		if err := s.Ledger.Note(ctx, in.Release, stagingNote+in.Artifact, how); err != nil {
+			s.Log.WarnContext(ctx, "how far an artifact is could not be noted", "release", in.Release, "artifact", in.Artifact, "error", err)
+		}
+	}
 }
 
 // wantedArtifact says what an artifact is used for, and so where it is needed

@@ -2,6 +2,11 @@ package app
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/tagboat/tagboat/internal/release"
 	"github.com/tagboat/tagboat/internal/report"
@@ -14,16 +19,79 @@ func (p *Parts) View(ctx context.Context, id string) (report.View, error) {
 	if err != nil {
 		return report.View{}, err
 	}
-	return core.view(ctx, rel)
+	view, plans, err := core.view(ctx, rel)
+	if err == nil && !rel.State.Ended() {
+		err = core.addProgress(ctx, &view, plans)
+	}
+	view.AsOf = core.Clock.Now()
+	return view, err
 }
 
-func (c *Core) view(ctx context.Context, rel release.Release) (report.View, error) {
+// addProgress adds what only somebody who watches a release wants to know: how far
+// its artifacts are, and until when it bakes.
+func (c *Core) addProgress(ctx context.Context, view *report.View, plans []*release.Plan) error {
+	open, ok := view.Open()
+	last := len(plans) - 1
+	switch {
+	case ok && last >= 0 && plans[last].Environment == open.Name && view.State == release.Running:
+		return c.addBake(ctx, view, open, time.Duration(plans[last].Bake))
+	case view.Plan == (release.Pointer{}):
+		return c.addStaging(ctx, view)
+	}
+	return nil
+}
+
+func (c *Core) addStaging(ctx context.Context, view *report.View) error {
+	staged, err := c.Ledger.Artifacts(ctx, view.ID)
+	if err != nil {
+		return err
+	}
+	notes, err := c.Ledger.Notes(ctx, view.ID, stagingNote)
+	if err != nil {
+		return err
+	}
+	for name, text := range notes {
+		var how release.Staging
+		if err := json.Unmarshal(text, &how); err != nil {
+			return fmt.Errorf("note of artifact %q: %w", name, err)
+		}
+		if _, done := staged[name]; !done {
+			view.Staging = append(view.Staging, how)
+		}
+	}
+	for name, artifact := range staged {
+		view.Staging = append(view.Staging, release.Staging{Artifact: name, State: release.Staged, Done: artifact.Size, Total: artifact.Size})
+	}
+	slices.SortFunc(view.Staging, func(a, b release.Staging) int { return strings.Compare(a.Artifact, b.Artifact) })
+	return nil
+}
+
+// addBake adds when the open environment's bake ends: where its last site's does.
+func (c *Core) addBake(ctx context.Context, view *report.View, open *release.Progress, bake time.Duration) error {
+	notes, err := c.Ledger.Notes(ctx, view.ID, bakeNote+open.Name+"/")
+	if err != nil {
+		return err
+	}
+	for site, text := range notes {
+		var note baking
+		if err := json.Unmarshal(text, &note); err != nil {
+			return fmt.Errorf("note of the bake at %s/%s: %w", open.Name, site, err)
+		}
+		if ends := note.Began.Add(bake); ends.After(open.BakeEnds) {
+			open.BakeEnds = ends
+		}
+	}
+	return nil
+}
+
+// view is a release with its steps, and the plans they are of.
+func (c *Core) view(ctx context.Context, rel release.Release) (report.View, []*release.Plan, error) {
 	plans, err := c.plans(ctx, &rel)
 	if err != nil {
-		return report.View{}, err
+		return report.View{}, nil, err
 	}
 	results, err := c.Ledger.Results(ctx, rel.ID)
-	return report.NewView(rel, plans, results), err
+	return report.NewView(rel, plans, results), plans, err
 }
 
 // plans are those made so far: the whole release's, then those of its

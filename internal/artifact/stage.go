@@ -14,6 +14,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/tagboat/tagboat/internal/archive"
@@ -33,6 +34,35 @@ type Wanted struct {
 	// Former is what an earlier release staged, if that is brought back: its bytes
 	// are taken from where they are staged, as long as they are there.
 	Former release.Artifact
+	// Progress is told how far it is, each time some bytes have moved; nil tells nobody.
+	Progress func(release.Staging)
+}
+
+// counted is a reader whose bytes are told as they pass.
+func (w Wanted) counted(from io.ReadCloser, total int64) io.ReadCloser {
+	return &counted{ReadCloser: from, tell: func(done int64) {
+		w.tell(release.Staging{Artifact: w.Name, State: release.Fetching, Done: done, Total: total})
+	}}
+}
+
+func (w Wanted) tell(how release.Staging) {
+	if w.Progress != nil {
+		w.Progress(how)
+	}
+}
+
+type counted struct {
+	io.ReadCloser
+	done int64
+	tell func(done int64)
+}
+
+// Read tells how much was read so far.
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.done += int64(n)
+	c.tell(c.done)
+	return n, err
 }
 
 // Stager stages artifacts.
@@ -87,6 +117,9 @@ func (s *Stager) Stage(ctx context.Context, rel *release.Release, wanted Wanted)
 		Size: info.Size, Unzipped: info.UnzippedSize, Origin: origin, Objects: map[string]release.Object{},
 	}
 	for _, region := range slices.Sorted(maps.Keys(wanted.Buckets)) {
+		file := &told{ReadSeeker: file, tell: func(done int64) {
+			wanted.tell(release.Staging{Artifact: wanted.Name, State: release.Storing, Region: region, Done: done, Total: info.Size})
+		}}
 		object, err := s.put(ctx, rel.App, region, wanted.Buckets[region], file, content{info.SHA256, info.Size})
 		if err != nil {
 			return release.Artifact{}, about(wanted.Name, err)
@@ -94,6 +127,29 @@ func (s *Stager) Stage(ctx context.Context, rel *release.Release, wanted Wanted)
 		staged.Objects[region] = object
 	}
 	return staged, nil
+}
+
+// told is a file whose position is told as it is read: an upload may read it
+// more than once, and begins anew then.
+type told struct {
+	io.ReadSeeker
+	at   int64
+	tell func(at int64)
+}
+
+// Read tells where it has come to.
+func (t *told) Read(p []byte) (int, error) {
+	n, err := t.ReadSeeker.Read(p)
+	t.at += int64(n)
+	t.tell(t.at)
+	return n, err
+}
+
+// Seek tells nothing: nothing was moved.
+func (t *told) Seek(offset int64, whence int) (int64, error) {
+	at, err := t.ReadSeeker.Seek(offset, whence)
+	t.at = at
+	return at, err
 }
 
 // about names the artifact in an error and keeps its kind and remedy.
@@ -113,7 +169,7 @@ func StagedKeyOf(app, codeSHA256 string) string {
 // fetch brings the artifact into the file and checks it as any zip is checked.
 func (s *Stager) fetch(ctx context.Context, rel *release.Release, wanted Wanted, file *os.File) (archive.Info, string, error) {
 	for _, region := range slices.Sorted(maps.Keys(wanted.Former.Objects)) {
-		info, err := s.fetchFormer(ctx, region, wanted.Former, file)
+		info, err := s.fetchFormer(ctx, region, wanted, file)
 		if kind := release.KindOf(err); kind != release.NotFound && kind != release.Denied { // without s3:ListBucket, what is missing is denied
 			return info, wanted.Former.Origin, err
 		}
@@ -125,11 +181,11 @@ func (s *Stager) fetch(ctx context.Context, rel *release.Release, wanted Wanted,
 		if !rel.Source.IsTag() {
 			return archive.Info{}, "", release.Errorf(release.Invalid, "release_asset %q: the release comes from %s, not from a tag", wanted.Spec.ReleaseAsset, rel.Source)
 		}
-		body, _, err := s.GitHub.ReleaseAsset(ctx, rel.Source.RepositoryID, rel.Source.Tag, wanted.Spec.ReleaseAsset)
+		body, size, err := s.GitHub.ReleaseAsset(ctx, rel.Source.RepositoryID, rel.Source.Tag, wanted.Spec.ReleaseAsset)
 		if err != nil {
 			return archive.Info{}, "", err
 		}
-		info, err := spool(ctx, body, file, wanted.Spec.SHA256)
+		info, err := spool(ctx, wanted.counted(body, size), file, wanted.Spec.SHA256)
 		return info, "asset " + wanted.Spec.ReleaseAsset, err
 	}
 	source, err := s.object(ctx, rel, wanted)
@@ -140,19 +196,19 @@ func (s *Stager) fetch(ctx context.Context, rel *release.Release, wanted Wanted,
 	if err != nil {
 		return archive.Info{}, "", err
 	}
-	info, err := spool(ctx, out.Body, file, wanted.Spec.SHA256)
+	info, err := spool(ctx, wanted.counted(out.Body, aws.ToInt64(out.ContentLength)), file, wanted.Spec.SHA256)
 	return info, source.String(), err
 }
 
 // fetchFormer reads what an earlier release staged in a region. The error is of
 // kind NotFound if it is there no more.
-func (s *Stager) fetchFormer(ctx context.Context, region string, former release.Artifact, file *os.File) (archive.Info, error) {
-	object := former.Objects[region]
+func (s *Stager) fetchFormer(ctx context.Context, region string, wanted Wanted, file *os.File) (archive.Info, error) {
+	object := wanted.Former.Objects[region]
 	out, err := s.S3(region).GetObject(ctx, &s3.GetObjectInput{Bucket: &object.Bucket, Key: &object.Key, VersionId: &object.VersionID})
 	if err != nil {
 		return archive.Info{}, failed("read", object.Bucket, object.Key, err)
 	}
-	return spool(ctx, out.Body, file, former.SHA256)
+	return spool(ctx, wanted.counted(out.Body, aws.ToInt64(out.ContentLength)), file, wanted.Former.SHA256)
 }
 
 func (s *Stager) fetchArchive(ctx context.Context, rel *release.Release, wanted Wanted, file *os.File) (archive.Info, string, error) {
@@ -165,6 +221,7 @@ func (s *Stager) fetchArchive(ctx context.Context, rel *release.Release, wanted 
 		return archive.Info{}, "", err
 	}
 	defer tarball.Close()
+	tarball = wanted.counted(tarball, 0) // how long it will be, GitHub does not say
 	info, err := archive.FromTarball(ctx, tarball, wanted.Spec.Archive, file, archive.Options{})
 	if release.KindOf(err) == release.NotFound { // not there in this commit: unlike an asset, it will not come
 		err = release.Errorf(release.Invalid, "%w", err).WithRemedy("%s", release.RemedyOf(err))

@@ -82,7 +82,8 @@ Exit codes: 0 done; 1 failed and rolled back; 2 bad input or refused, nothing to
   tagboat validate registry.yaml tagboat.yaml   check the two files
   tagboat plan --app orders --tag v1.4.0        what would change
   tagboat release --app orders --tag v1.4.0     release it and watch
-  tagboat status --environment prod             what is live where`,
+  tagboat status --environment prod             what is live where
+  tagboat rollback --app orders --environment prod   back to the last good release, and watch`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -91,10 +92,34 @@ Exit codes: 0 done; 1 failed and rolled back; 2 bad input or refused, nothing to
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return release.Errorf(release.Invalid, "%w", err).WithRemedy("Run: %s --help", cmd.CommandPath())
 	})
-	root.AddCommand(c.initialize(), c.validate(), c.plan(), c.release(), c.rollback(), c.status(), c.releases(), c.show(), c.answer(true), c.answer(false),
-		c.halt(), c.freeze(), c.unfreeze(), c.freezes(), c.unshare(), c.unshared(), c.lease(), c.serve(), c.demo(), c.policy(), c.doctor(), c.version())
+	root.AddGroup(&cobra.Group{ID: groupLook, Title: "Look:"}, &cobra.Group{ID: groupAct, Title: "Act:"},
+		&cobra.Group{ID: groupRun, Title: "Run:"}, &cobra.Group{ID: groupSetUp, Title: "Set up:"})
+	for group, commands := range map[string][]*cobra.Command{
+		groupLook:  {c.status(), c.releases(), c.show(), c.watching(), c.plan(), c.freezes(), c.unshared(), c.lease()},
+		groupAct:   {c.release(), c.rollback(), c.answer(true), c.answer(false), c.halt(), c.freeze(), c.unfreeze(), c.unshare()},
+		groupRun:   {c.serve(), c.demo()},
+		groupSetUp: {c.initialize(), c.validate(), c.policy(), c.doctor(), c.version()},
+	} {
+		for _, cmd := range commands {
+			cmd.GroupID = group
+			root.AddCommand(cmd)
+		}
+	}
+	root.SetHelpCommandGroupID(groupSetUp)
+	root.SetCompletionCommandGroupID(groupSetUp)
+	root.Version = versionLine()
+	root.SetVersionTemplate("{{.Version}}\n")
+	c.complete(root)
 	return root
 }
+
+// The groups of subcommands, as help shows them.
+const (
+	groupLook  = "look"
+	groupAct   = "act"
+	groupRun   = "run"
+	groupSetUp = "setup"
+)
 
 // coded is an error with an exit code of its own; without a cause it was told already.
 type coded struct {

@@ -20,7 +20,8 @@ func (c *command) demo() *cobra.Command {
 		Long: `Demo runs the real state machine with the real tasks and real zips, on an AWS of four accounts and a
 GitHub in memory that enforce the services' rules. Its exit code says whether the end was right.`,
 		Example: `  tagboat demo
-  tagboat demo --keep    and leave it serving, for your own webhooks and zips`,
+  tagboat demo --keep              and leave it serving, for your own webhooks and zips
+  tagboat demo --keep --pace 2s    with time passing, to watch: tagboat release --app orders --tag v1.3.0`,
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().BoolVar(&options.Keep, "keep", false, "leave the world serving until Ctrl-C")

@@ -2,8 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"time"
 
 	"github.com/tagboat/tagboat/internal/release"
@@ -19,70 +17,40 @@ const (
 	patience = 2 * time.Minute
 )
 
-// follow looks at a release until it has ended, and shows each look.
-func (c *command) follow(ctx context.Context, cl *client, id string, show func(report.View)) (report.View, error) {
+// follow looks at a release until it has ended, and shows each look. It answers the
+// last one, also with an error.
+func (c *command) follow(ctx context.Context, cl *client, id string, w watcher) (last report.View, err error) {
 	wait, seen := firstLook, c.Clock.Now()
 	for {
 		var view report.View
 		err := cl.get(ctx, nil, &view, "releases", id)
 		switch {
 		case err == nil:
-			seen = c.Clock.Now()
-			show(view)
+			seen, last = c.Clock.Now(), view
+			w.show(view)
 			if view.State.Ended() {
 				return view, nil
 			}
 		case ctx.Err() != nil || release.KindOf(err) != release.Transient || c.Clock.Now().Sub(seen) > patience:
-			return view, err
+			return last, err
 		}
-		if err := c.Clock.Sleep(ctx, wait); err != nil {
-			return view, release.Errorf(release.Transient, "interrupted").WithRemedy("Run it again to go on watching.")
+		if err := c.pause(ctx, wait, w); err != nil {
+			return last, release.Errorf(release.Transient, "interrupted").WithRemedy("Run it again to go on watching.")
 		}
 		wait = min(wait*3/2, longestLook)
 	}
 }
 
-// progress prints what changed since the last look, a line for each.
-type progress struct {
-	out   io.Writer
-	said  string
-	steps map[string]release.StepState
-}
-
-func (p *progress) show(view report.View) {
-	for _, step := range view.Steps {
-		p.step(step)
+// pause waits for the next look, and lets each second be seen.
+func (c *command) pause(ctx context.Context, wait time.Duration, w watcher) error {
+	for {
+		part := min(wait, time.Second)
+		if err := c.Clock.Sleep(ctx, part); err != nil {
+			return err
+		}
+		if wait -= part; wait <= 0 {
+			return nil
+		}
+		w.tick()
 	}
-	sentence := report.Sentence(view.Release)
-	if sentence == p.said || view.State.Ended() && view.State != release.Succeeded {
-		return // how it failed is told as the error
-	}
-	p.said = sentence
-	fmt.Fprintln(p.out, readable(sentence))
-	if view.State == release.WaitingApproval {
-		fmt.Fprintf(p.out, "  next: tagboat approve %s --by NAME, or tagboat reject %s --by NAME\n", view.ID, view.ID)
-	}
-}
-
-func (p *progress) step(step report.Step) {
-	key := fmt.Sprintf("%s/%s/%s/%s/%s", step.Kind, step.Environment, step.Account, step.Region, step.Target)
-	before, known := p.steps[key]
-	p.steps[key] = step.State
-	quiet := step.State == release.StepPending || step.State == release.StepUnchanged
-	if known && before == step.State || !known && quiet {
-		return
-	}
-	line := fmt.Sprintf("  %-11s %s %s %s %s: %s → %s", step.State, environmentOf(step), step.Region, step.Kind, step.Target, step.Before, step.After)
-	if step.Error != "" {
-		line += ": " + step.Error
-	}
-	fmt.Fprintln(p.out, readable(line))
-}
-
-// environmentOf is the environment of a step.
-func environmentOf(step report.Step) string {
-	if step.Environment == "" {
-		return "tools"
-	}
-	return step.Environment
 }

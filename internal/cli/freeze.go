@@ -25,7 +25,7 @@ Frozen again, the same gets the new time and reason.`,
 		Example: `  tagboat freeze orders --until 2h --reason "incident 4711"
   tagboat freeze --environment prod --until 2030-12-27T08:00:00Z --reason "holidays"
   tagboat freeze orders --environment prod --until 36h --reason "the load test runs"`,
-		Args: cobra.MaximumNArgs(1),
+		Args: cobra.MaximumNArgs(1), ValidArgsFunction: c.completeApps,
 	}
 	a := c.asked(cmd)
 	cmd.Flags().StringVar(&order.Environment, "environment", "", "the environment; of every app if none is named")
@@ -52,7 +52,7 @@ func (c *command) unfreeze() *cobra.Command {
 		Short: "End a freeze before its time",
 		Example: `  tagboat unfreeze orders
   tagboat unfreeze --environment prod`,
-		Args: cobra.MaximumNArgs(1),
+		Args: cobra.MaximumNArgs(1), ValidArgsFunction: c.completeApps,
 	}
 	a := c.asked(cmd)
 	cmd.Flags().StringVar(&order.Environment, "environment", "", "the environment, as it was frozen")

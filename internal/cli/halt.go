@@ -23,7 +23,7 @@ that watches its traffic or bakes notices at its next look, within 30 seconds fo
 Exit codes: 0 it is halted, or was before; 2 there is nothing to halt: it has ended, or rolls back already.`,
 		Example: `  tagboat releases
   tagboat halt orders-1-4-0-3f2a9c5d7e8b1a2c4d6f-1 --reason "wrong build"`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeReleases,
 	}
 	a := c.asked(cmd)
 	cmd.Flags().StringVar(&order.Reason, "reason", "", "why; kept on record")

@@ -150,7 +150,7 @@ func (c *command) printReleases(rels []release.Release) error {
 
 func (c *command) show() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "show ID", Short: "Show a release: every step, and why it failed", Args: cobra.ExactArgs(1),
+		Use: "show ID", Short: "Show a release: every step, and why it failed", Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeReleases,
 		Example: `  tagboat show orders-1-4-0-3f2a9c5d7e8b1a2c4d6f-1`,
 	}
 	a := c.asked(cmd)
@@ -229,7 +229,7 @@ func (c *command) answer(approve bool) *cobra.Command {
 	}
 	var decision server.Decision
 	cmd := &cobra.Command{
-		Use: verb + " ID", Short: means, Args: cobra.ExactArgs(1),
+		Use: verb + " ID", Short: means, Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeReleases,
 		Example: fmt.Sprintf("  tagboat releases\n  tagboat %s orders-1-4-0-3f2a9c5d7e8b1a2c4d6f-1 --by alice", verb),
 	}
 	a := c.asked(cmd)

@@ -10,7 +10,6 @@ import (
 	"github.com/tagboat/tagboat/internal/app"
 	"github.com/tagboat/tagboat/internal/plan"
 	"github.com/tagboat/tagboat/internal/release"
-	"github.com/tagboat/tagboat/internal/report"
 )
 
 // orderFlags are those that say what is to be released.
@@ -100,7 +99,7 @@ func (c *command) planned(ctx context.Context, cl *client, w wish) (json.RawMess
 	if err != nil {
 		return nil, err
 	}
-	view, err := c.follow(ctx, cl, id, func(report.View) {})
+	view, err := c.follow(ctx, cl, id, silence{})
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,8 @@ import (
 
 func (c *command) release() *cobra.Command {
 	var order app.Order
-	var wait, asJSON bool
+	var wait bool
+	var shown presentation
 	cmd := &cobra.Command{
 		Use:   "release --app APP (--tag TAG | --version VERSION)",
 		Short: "Release a tag or an upload by hand, and watch it",
@@ -36,7 +37,7 @@ counts as 2 if no environment was touched, else as 1.`,
 	cmd.Flags().BoolVar(&order.Retry, "retry", false, "make the next attempt of a release that failed")
 	cmd.Flags().StringVar(&order.DuringFreeze, "during-freeze", "", "pass freezes; say why it cannot wait, for the record")
 	cmd.Flags().BoolVar(&wait, "wait", true, "wait for the end")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the release, or without --wait the answer, as JSON and nothing else")
+	shown.flags(cmd, documentUsage)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := checkOrder(cmd, order); err != nil {
 			return err
@@ -45,24 +46,30 @@ counts as 2 if no environment was touched, else as 1.`,
 		if err != nil {
 			return err
 		}
-		return c.start(cmd.Context(), cl, ordered(order), wait, asJSON)
+		return c.start(cmd.Context(), cl, ordered(order), wait, shown)
 	}
 	return cmd
 }
 
+// documentUsage is that of --json where a release is started.
+const documentUsage = "print the release when it has ended, or without --wait the answer, as JSON and nothing else"
+
 // start places a wish and, if it is to wait, watches the release to its end.
-func (c *command) start(ctx context.Context, cl *client, w wish, wait, asJSON bool) error {
+func (c *command) start(ctx context.Context, cl *client, w wish, wait bool, shown presentation) error {
+	if shown.events && !wait {
+		return release.Errorf(release.Invalid, "--events and --wait=false: what is not waited for has no events to print").
+			WithRemedy("Leave one of them out; tagboat watch ID --events watches it later.")
+	}
 	id, answer, err := place(ctx, cl, w)
 	switch {
 	case err != nil:
 		return err
 	case !wait:
-		return c.printAnswer(answer, asJSON)
-	case asJSON:
-		return c.watchSilently(ctx, cl, id)
+		return c.printAnswer(answer, shown.document)
+	case !shown.document && !shown.events:
+		fmt.Fprintf(c.Stdout, "%s\n", readable(answer.Reason))
 	}
-	fmt.Fprintf(c.Stdout, "%s\n", readable(answer.Reason))
-	return c.watch(ctx, cl, id)
+	return c.watch(ctx, cl, id, shown)
 }
 
 func (c *command) printAnswer(answer release.Answer, asJSON bool) error {
@@ -75,32 +82,6 @@ func (c *command) printAnswer(answer release.Answer, asJSON bool) error {
 	}
 	_, err := fmt.Fprintf(c.Stdout, "%s\nLook at it with: tagboat show %s\n", readable(answer.Reason), answer.Releases[0])
 	return err
-}
-
-// watch prints what happens until the end, and answers the end as an error.
-func (c *command) watch(ctx context.Context, cl *client, id string) error {
-	p := &progress{out: c.Stdout, steps: map[string]release.StepState{}}
-	view, err := c.follow(ctx, cl, id, p.show)
-	if err != nil {
-		return unknownEnd(id, err)
-	}
-	return outcome(view)
-}
-
-// watchSilently prints the release when it has ended.
-func (c *command) watchSilently(ctx context.Context, cl *client, id string) error {
-	view, err := c.follow(ctx, cl, id, func(report.View) {})
-	if err != nil {
-		return unknownEnd(id, err)
-	}
-	var text json.RawMessage
-	if err := cl.get(ctx, nil, &text, "releases", id); err != nil {
-		return unknownEnd(id, err)
-	}
-	if err := c.printJSON(text); err != nil {
-		return err
-	}
-	return outcome(view)
 }
 
 // unknownEnd is the error of a release that was not watched to its end.

@@ -9,7 +9,8 @@ import (
 
 func (c *command) rollback() *cobra.Command {
 	var undo app.Undo
-	var wait, asJSON bool
+	var wait bool
+	var shown presentation
 	cmd := &cobra.Command{
 		Use:   "rollback --app APP --environment ENVIRONMENT [--to VERSION]",
 		Short: "Bring the last good release of an environment back, and watch it",
@@ -31,7 +32,7 @@ Exit codes are those of tagboat release.`,
 	flags.StringVar(&undo.To, "to", "", "the version to go back to (default: the last good one before the live one)")
 	flags.BoolVar(&undo.DryRun, "dry-run", false, "tell what would be changed, and change nothing")
 	flags.BoolVar(&wait, "wait", true, "wait for the end")
-	flags.BoolVar(&asJSON, "json", false, "print the release, or without --wait the answer, as JSON and nothing else")
+	shown.flags(cmd, documentUsage)
 	c.byFlag(cmd, &undo.By)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if undo.App == "" || undo.Environment == "" {
@@ -44,13 +45,13 @@ Exit codes are those of tagboat release.`,
 		}
 		w := wish{"rollbacks", undo}
 		if !undo.DryRun {
-			return c.start(cmd.Context(), cl, w, wait, asJSON)
+			return c.start(cmd.Context(), cl, w, wait, shown)
 		}
 		text, err := c.planned(cmd.Context(), cl, w)
 		if err != nil {
 			return err
 		}
-		return c.printPlan(text, asJSON, false)
+		return c.printPlan(text, shown.document, false)
 	}
 	return cmd
 }

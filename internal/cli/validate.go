@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -22,7 +23,7 @@ const (
 )
 
 func (c *command) validate() *cobra.Command {
-	var as string
+	v := &validation{command: c}
 	cmd := &cobra.Command{
 		Use:   "validate FILE…",
 		Short: "Check registry and manifest files",
@@ -31,16 +32,18 @@ file:line:column: what was wanted and what was found. Given a registry too, it a
 forbids the manifests. Which of the two a file is, its fields tell, else its name, else --as.`,
 		Example: `  tagboat validate tagboat.yaml
   tagboat validate registry.yaml services/*/tagboat.yaml
-  tagboat validate --as manifest manifests/orders.yaml`,
+  tagboat validate --as manifest manifests/orders.yaml
+  tagboat validate tagboat.yaml --json | jq -r '.[].problems[]?'`,
 		Args: cobra.MinimumNArgs(1),
 	}
-	cmd.Flags().StringVar(&as, "as", "", "take every file for a registry or a manifest")
+	cmd.Flags().StringVar(&v.as, "as", "", "take every file for a registry or a manifest")
+	cmd.Flags().BoolVar(&v.asJSON, "json", false, "print JSON")
 	cmd.RunE = func(_ *cobra.Command, names []string) error {
-		if as != "" && as != asRegistry && as != asManifest {
-			return release.Errorf(release.Invalid, "--as is %q, want %s or %s", as, asRegistry, asManifest).
+		if v.as != "" && v.as != asRegistry && v.as != asManifest {
+			return release.Errorf(release.Invalid, "--as is %q, want %s or %s", v.as, asRegistry, asManifest).
 				WithRemedy("Leave it out to have each file recognised by its fields.")
 		}
-		return (&validation{command: c, as: as}).run(names)
+		return v.run(names)
 	}
 	return cmd
 }
@@ -52,11 +55,24 @@ type document struct {
 	err        error
 }
 
+// checkedFile is what validate --json prints of a file.
+type checkedFile struct {
+	File string `json:"file"`
+	// Kind is registry or manifest; empty if the file could not be read.
+	Kind  string `json:"kind"`
+	Valid bool   `json:"valid"`
+	// Problems are file:line:column: what was wanted and found. More counts those left out.
+	Problems []string `json:"problems,omitempty"`
+	More     int      `json:"more,omitempty"`
+}
+
 // validation checks files together.
 type validation struct {
 	*command
 	as       string
+	asJSON   bool
 	registry *release.Registry
+	checked  []checkedFile
 	problems int
 	files    int
 }
@@ -73,6 +89,15 @@ func (v *validation) run(names []string) error {
 	}
 	for _, d := range documents {
 		v.check(d)
+	}
+	if v.asJSON {
+		text, err := json.Marshal(v.checked)
+		if err == nil {
+			err = v.printJSON(text)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if v.problems == 0 {
 		return nil
@@ -135,18 +160,29 @@ func (v *validation) check(d document) {
 	default:
 		err = v.manifest(d)
 	}
-	if err == nil {
-		fmt.Fprintf(v.Stdout, "%s: ok (%s)\n", d.name, d.kind)
+	lines, more := []string(nil), 0
+	if err != nil {
+		v.files++
+		lines, more = problems(err)
+		v.problems += len(lines) + more
+	}
+	v.checked = append(v.checked, checkedFile{File: d.name, Kind: d.kind, Valid: err == nil, Problems: lines, More: more})
+	if !v.asJSON {
+		v.print(v.checked[len(v.checked)-1])
+	}
+}
+
+// print prints a line for a right file, or one for each of its problems.
+func (v *validation) print(f checkedFile) {
+	if f.Valid {
+		fmt.Fprintf(v.Stdout, "%s: ok (%s)\n", f.File, f.Kind)
 		return
 	}
-	v.files++
-	lines, more := problems(err)
-	v.problems += len(lines) + more
-	for _, line := range lines {
+	for _, line := range f.Problems {
 		fmt.Fprintln(v.Stdout, readable(line))
 	}
-	if more > 0 {
-		fmt.Fprintf(v.Stdout, "%s: and %s\n", d.name, count(more, "more problem"))
+	if f.More > 0 {
+		fmt.Fprintf(v.Stdout, "%s: and %s\n", f.File, count(f.More, "more problem"))
 	}
 }
 

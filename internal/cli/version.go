@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -8,14 +9,37 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// versionDocument is what version --json prints.
+type versionDocument struct {
+	Version  string `json:"version"`
+	Platform string `json:"platform"`
+	Go       string `json:"go"`
+}
+
 func (c *command) version() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Example: `  tagboat version
+  tagboat version --json | jq -r .version`,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(c.Stdout, "tagboat %s %s/%s %s\n", build(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+			if asJSON {
+				text, err := json.Marshal(versionDocument{build(), runtime.GOOS + "/" + runtime.GOARCH, runtime.Version()})
+				if err != nil {
+					return fmt.Errorf("version: %w", err)
+				}
+				return c.printJSON(text)
+			}
+			_, err := fmt.Fprintln(c.Stdout, versionLine())
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func versionLine() string {
+	return fmt.Sprintf("tagboat %s %s/%s %s", build(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 }
 
 // build is the module's version, or the commit that a checkout was built from.

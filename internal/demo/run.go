@@ -77,8 +77,8 @@ func (w *World) serve(ctx context.Context, o Options, handler http.Handler) erro
 // can answer then what waits for them, before its time is up.
 func (w *World) Pace(ctx context.Context, minute time.Duration) {
 	w.Clock.Go(func() {
-		for w.Clock.Sleep(ctx, time.Minute) == nil {
-			time.Sleep(minute) // nobody else has a turn meanwhile
+		for w.Clock.Sleep(ctx, time.Second) == nil { // not longer, so that whoever watches sees time pass
+			time.Sleep(minute / 60) // nobody else has a turn meanwhile
 		}
 	})
 }

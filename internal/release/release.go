@@ -211,6 +211,9 @@ type Progress struct {
 	Approval *Approval `json:"approval,omitempty"`
 	// Deployment is the id of the deployment at GitHub; 0 if none was created.
 	Deployment int64 `json:"deployment,omitempty"`
+	// BakeEnds is when the alarms are watched no longer, while they are. It is not
+	// recorded: whoever shows a release works it out.
+	BakeEnds time.Time `json:"bake_ends,omitzero"`
 }
 
 // EnvironmentState is where a release stands in one environment.

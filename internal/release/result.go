@@ -60,6 +60,28 @@ type Result struct {
 // is not believed before.
 const ReadLag = 10 * time.Second
 
+// Staging is how far an artifact is on its way into the state bucket, and into
+// those of the other regions that need it.
+type Staging struct {
+	Artifact string       `json:"artifact"`
+	State    StagingState `json:"state"`
+	// Region is the one that it is being stored in; empty else.
+	Region string `json:"region,omitempty"`
+	// Done are the bytes that are there, Total is how many there will be: 0 if nobody can know.
+	Done  int64 `json:"done"`
+	Total int64 `json:"total,omitempty"`
+}
+
+// StagingState is where an artifact stands.
+type StagingState string
+
+// The states of an artifact.
+const (
+	Fetching StagingState = "fetching"
+	Storing  StagingState = "storing"
+	Staged   StagingState = "staged"
+)
+
 // Work is one step with all that a kind needs to carry it out or to undo it.
 type Work struct {
 	Release *Release

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tagboat/tagboat/internal/release"
 	"github.com/tagboat/tagboat/internal/report"
@@ -109,6 +110,34 @@ func TestNewView(t *testing.T) {
 				t.Errorf("the function's step is %+v, want %s → %s", got, test.state, test.after)
 			}
 		})
+	}
+}
+
+func TestAShiftTellsItsWeightAndWhatIsNext(t *testing.T) {
+	set := time.Date(2030, time.January, 7, 12, 0, 0, 0, time.UTC)
+	shift := step(release.ShiftTraffic, "prod", true, "version 2")
+	shift.Shift = &release.ShiftStep{Traffic: release.Traffic{Percent: 10, Interval: 5 * time.Minute}}
+	plans := []*release.Plan{{Steps: []release.Step{shift}}}
+	for _, test := range []struct {
+		name   string
+		result release.Result
+		want   report.Step
+	}{
+		{"before its first part", release.Result{State: release.StepRunning, Started: set}, report.Step{Since: set}},
+		{
+			"after it", release.Result{State: release.StepRunning, Started: set.Add(-time.Minute), Weight: 10, WeightSet: set},
+			report.Step{Since: set, Weight: 10, NextAt: set.Add(5 * time.Minute)},
+		},
+		{
+			"with all of it, until its concurrency is there",
+			release.Result{State: release.StepRunning, Weight: 100, WeightSet: set}, report.Step{Since: set, Weight: 100},
+		},
+		{"when it is done", release.Result{State: release.StepDone, Weight: 100, WeightSet: set, Updated: set.Add(time.Second)}, report.Step{Since: set.Add(time.Second)}},
+	} {
+		got := report.NewView(orders(release.Running), plans, map[string]release.Result{shift.ID: test.result}).Steps[0]
+		if !got.Since.Equal(test.want.Since) || got.Weight != test.want.Weight || !got.NextAt.Equal(test.want.NextAt) {
+			t.Errorf("%s: since %s, %d %%, next at %s; want %+v", test.name, got.Since, got.Weight, got.NextAt, test.want)
+		}
 	}
 }
 

@@ -17,7 +17,7 @@ func Text(out io.Writer, v View) error {
 		if where == "" {
 			where = "tools"
 		}
-		fmt.Fprintf(table, "   %s\t%s\t%s\t%s\t%s\t%s → %s\n", mark(step.State), where, step.Region, step.Kind, step.Target, step.Before, ShortLayer(step.After))
+		fmt.Fprintf(table, "   %s\t%s\t%s\t%s\t%s\t%s → %s\n", Mark(step.State), where, step.Region, step.Kind, step.Target, step.Before, ShortLayer(step.After))
 		if step.Error != "" {
 			fmt.Fprintf(table, "     \t\t\t\t\t%s\n", firstLine(step.Error))
 		}
@@ -32,8 +32,8 @@ func Text(out io.Writer, v View) error {
 	return nil
 }
 
-// mark is one character for a step's state.
-func mark(state release.StepState) string {
+// Mark is one character for a step's state.
+func Mark(state release.StepState) string {
 	switch state {
 	case release.StepDone:
 		return "+"

@@ -1,6 +1,9 @@
 package report
 
 import (
+	"fmt"
+	"time"
+
 	"github.com/tagboat/tagboat/internal/release"
 )
 
@@ -8,6 +11,10 @@ import (
 type View struct {
 	release.Release
 	Steps []Step `json:"steps"`
+	// Staging is how far its artifacts are, before there is a plan.
+	Staging []release.Staging `json:"staging,omitempty"`
+	// AsOf is when this was so: by the clock that all of its times are of.
+	AsOf time.Time `json:"as_of,omitzero"`
 }
 
 // Step is one step of a release as it stands.
@@ -22,6 +29,17 @@ type Step struct {
 	After       string            `json:"after"`
 	Error       string            `json:"error,omitempty"`
 	Remedy      string            `json:"remedy,omitempty"`
+	// Since is when it came to where it is: into its state, or to its weight.
+	Since time.Time `json:"since,omitzero"`
+	// Weight is, of a shift under way, the percentage of the traffic that goes to the new version.
+	Weight int `json:"weight,omitempty"`
+	// NextAt is when the next part of the traffic is due.
+	NextAt time.Time `json:"next_at,omitzero"`
+}
+
+// Key tells a step from the others of a release.
+func (s Step) Key() string {
+	return fmt.Sprintf("%s/%s/%s/%s/%s", s.Kind, s.Environment, s.Account, s.Region, s.Target)
 }
 
 // NewView joins a release with its plans and results. Of an environment that
@@ -55,7 +73,13 @@ func newStep(step release.Step, result release.Result) Step {
 	shown := Step{
 		Kind: step.Kind, Target: step.Target, Account: step.Site.Account, Region: step.Site.Region,
 		Environment: step.Site.Environment, State: result.State, Before: step.Before, After: step.After,
-		Error: result.Error, Remedy: result.Remedy,
+		Error: result.Error, Remedy: result.Remedy, Since: since(result),
+	}
+	if step.Shift != nil && result.State == release.StepRunning && result.Weight > 0 {
+		shown.Weight = result.Weight
+		if result.Weight < 100 {
+			shown.NextAt = result.WeightSet.Add(step.Shift.Traffic.Interval)
+		}
 	}
 	if step.Site.InTools() {
 		shown.Environment = ""
@@ -71,4 +95,15 @@ func newStep(step release.Step, result release.Result) Step {
 		shown.After = result.After
 	}
 	return shown
+}
+
+// since is when a step came to where its result says it is.
+func since(r release.Result) time.Time {
+	switch {
+	case r.State != release.StepRunning:
+		return r.Updated
+	case !r.WeightSet.IsZero():
+		return r.WeightSet
+	}
+	return r.Started
 }
