@@ -76,6 +76,7 @@ var variablesOf = map[string][]string{
 	"NeedExecutions": {"TAGBOAT_STATE_MACHINE"},
 	"NeedTokens":     nil,
 	"NeedTargets":    nil,
+	"NeedRemover":    nil,
 	"NeedAlarms":     nil,
 }
 
