@@ -1,7 +1,9 @@
 package layer
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -147,7 +149,13 @@ const (
 	// and each look that does not show the last write yet.
 	unshareTries = 40
 	unsharePause = 500 * time.Millisecond
+	// unshareSettle is how long a policy that never showed the grant is not believed:
+	// it may be one from before the grant was made.
+	unshareSettle = 11 * time.Second
 )
+
+// errStillThere is why nothing came of it where no call failed.
+var errStillThere = errors.New("the grant is still there, or was made anew each time")
 
 // TakeBack removes every statement that makes a grant, and has seen the policy
 // without any when it returns. It can be repeated after any error. A statement
@@ -163,22 +171,29 @@ func (u *Unsharer) TakeBack(ctx context.Context, target release.Target, arn stri
 		return err
 	}
 	var last error
+	var sure bool // that a policy without the grant is not one from before it was made
 	for range unshareTries {
 		gone, err := takeOne(ctx, api, target.Site, v, grant)
+		wait := unsharePause
 		switch {
-		case gone:
+		case gone && sure:
 			return nil
-		case err == nil: // look again
-			continue
-		case !isRace(err) && !awserr.Is(err, awserr.NotFound) && release.KindOf(err) != release.Transient:
+		case gone:
+			sure, wait = true, unshareSettle
+		case err == nil || awserr.Is(err, awserr.NotFound): // look again
+			sure = true
+		case !isRace(err) && release.KindOf(err) != release.Transient:
 			return err
 		}
-		last = err
-		if err := u.Clock.Sleep(ctx, unsharePause); err != nil {
-			return release.Errorf(release.Transient, "take layer version %s back from %s: %w", v, grant, last)
+		if err != nil {
+			last = err
+		}
+		if err := u.Clock.Sleep(ctx, wait); err != nil {
+			return release.Errorf(release.Transient, "take layer version %s back from %s: %w", v, grant, err)
 		}
 	}
-	return release.Errorf(release.Transient, "layer version %s could not be taken back from %s in %d tries: %w", v, grant, unshareTries, last).
+	return release.Errorf(release.Transient, "layer version %s could not be taken back from %s in %d tries: %w", v, grant, unshareTries,
+		cmp.Or(last, errStillThere)).
 		WithRemedy("Run the same again: it goes on where it was.")
 }
 

@@ -106,6 +106,20 @@ func TestEveryCallOfTakingBackMayFail(t *testing.T) {
 	}
 }
 
+// TestAPolicyFromBeforeTheLastWriteIsNotBelieved neither right after the grant was
+// made nor right after it was removed.
+func TestAPolicyFromBeforeTheLastWriteIsNotBelieved(t *testing.T) {
+	w := newWorld(t)
+	w.do(func(ctx context.Context) {
+		must(t, w.run(ctx, w.publishStep()))
+		must(t, w.run(ctx, shareStep(release.Grant{Account: member})))
+		w.grant(ctx, "by-hand", other)
+		w.cloud.OnCall(func(call sim.Call) sim.Fault { return sim.Fault{Stale: call.Action == "GetLayerVersionPolicy"} })
+		must(t, w.unsharer().TakeBack(ctx, at, firstARN, release.Grant{Account: other}))
+	})
+	w.stays("tagboat-account-" + member)
+}
+
 func TestAPolicyThatOthersChangeMeanwhileIsLookedAtAgain(t *testing.T) {
 	w := newWorld(t)
 	refused := 0
