@@ -12,11 +12,9 @@ package main
 import (
 	"archive/zip"
 	"bytes"
-	"compress/flate"
 	"debug/elf"
 	"flag"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -159,7 +157,6 @@ func function(name string) ([]byte, error) {
 func pack(files []file) ([]byte, error) {
 	var buffer bytes.Buffer
 	w := zip.NewWriter(&buffer)
-	w.RegisterCompressor(zip.Deflate, func(out io.Writer) (io.WriteCloser, error) { return flate.NewWriter(out, flate.BestCompression) })
 	for _, f := range files {
 		header := &zip.FileHeader{Name: f.name, Method: zip.Deflate, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)}
 		if strings.HasSuffix(f.name, ".zip") {
