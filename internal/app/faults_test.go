@@ -2,6 +2,8 @@ package app_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -484,8 +486,8 @@ func (w *world) keepsWhatOthersDid(rel release.Release, environment string) {
 		if !strings.HasPrefix(key, environment+"/") || !w.tookHandMade[key] {
 			continue
 		}
-		if known && progress.Plan != (release.Pointer{}) && at.Before(w.planned(rel, *progress)) {
-			continue // the release began from it
+		if known && progress.Plan != (release.Pointer{}) && w.beganFrom(w.planAt(progress.Plan), site, name) {
+			continue
 		}
 		for _, s := range demo.Sites() {
 			f, ok := w.Cloud.Function(s.Account, s.Region, name)
@@ -499,10 +501,15 @@ func (w *world) keepsWhatOthersDid(rel release.Release, environment string) {
 	}
 }
 
-// planned is when the plan of an environment was made.
-func (w *world) planned(rel release.Release, progress release.Progress) time.Time {
-	w.t.Helper()
-	return w.planAt(progress.Plan).Made
+// beganFrom tells whether a plan starts from the code that somebody else brought: the release
+// knew of it, and replaces it.
+func (w *world) beganFrom(made release.Plan, site, name string) bool {
+	sum := sha256.Sum256(zipped(w.t, map[string]string{"app.py": handMade}))
+	return slices.ContainsFunc(made.Steps, func(step release.Step) bool {
+		f := step.Function
+		return f != nil && step.Site.String() == site && f.Name == name && f.Before.Latest != nil &&
+			f.Before.Latest.CodeSHA256 == base64.StdEncoding.EncodeToString(sum[:])
+	})
 }
 
 func cutLast(s, sep string) (before, after string, found bool) {
