@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write the lists of docs/json.md anew")
 // documents are what --json prints, by the names that docs/json.md gives their lists.
 var documents = map[string]any{
 	"release": report.View{}, "releases": []release.Release{}, "live": []ledger.Live{}, "answer": release.Answer{}, "plan": release.Plan{},
-	"leases": []server.Lease{}, "freeze": ledger.Freeze{}, "doctor": doctor.Report{}, "validate": []checkedFile{}, "version": versionDocument{},
+	"leases": []server.Lease{}, "freeze": ledger.Freeze{}, "unshared": []release.Revocation{}, "doctor": doctor.Report{}, "validate": []checkedFile{}, "version": versionDocument{},
 	"event": happening{},
 }
 
