@@ -153,6 +153,8 @@ func (w *world) firstLook() {
 	if w.s.looks {
 		w.calm = true
 		w.lookForMissed()
+		// What came before by the clock of the look is taken for what was there.
+		_ = w.clock.Sleep(context.Background(), w.s.skew+time.Second) // cannot fail
 		w.calm = false
 	}
 }
