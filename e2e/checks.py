@@ -1,4 +1,5 @@
 """What the scenarios do and look at, by the AWS CLI and boto3."""
+import contextlib
 import json
 import os
 import re
@@ -6,7 +7,7 @@ import time
 import unittest
 
 from processes import ROOT
-from world import DEV, EUROPE, HOME, ORGANIZATION, PARTNER, PROD, SITES, STAGING, TOOLS, http_event, until
+from world import ORGANIZATION, PARTNER, SITES, TOOLS, http_event, layer_zip, until
 
 
 def slow(test):
@@ -15,15 +16,15 @@ def slow(test):
     return test
 
 
-def statement_principals(policy):
-    """Who a layer version's policy admits: accounts, and "o-…" for an organisation."""
+def granted(policy):
+    """What a layer version's policy grants: to accounts, and to "o-…" for an organisation."""
     found = set()
     for statement in policy["Statement"]:
         principal = statement["Principal"]
         principal = principal.get("AWS", principal) if isinstance(principal, dict) else principal
         organization = statement.get("OrganizationId") or statement.get("Condition", {}).get("StringEquals", {}).get("aws:PrincipalOrgID")
         account = re.search(r"\d{12}", principal)
-        found.add(organization or (account[0] if account else principal))
+        found.add((statement["Effect"], statement["Action"], organization or (account[0] if account else principal)))
     return found
 
 
@@ -53,12 +54,17 @@ class Scenario(unittest.TestCase):
         more = ["--metadata", ",".join(f"{k}={v}" for k, v in metadata.items())] if metadata else []
         self.world.aws.aws("s3", "cp", path, f"s3://{self.world.uploads_bucket}/{key}", "--quiet", *more)
 
+    def invoke(self, function):
+        """Gives a function of the stack the event in its folder, as its schedule does, which does not fire here."""
+        with open(os.path.join(ROOT, f"functions/{function}/event.json"), "rb") as event:
+            out = self.world.aws.client("lambda").invoke(FunctionName="tagboat-" + function, Qualifier="live", Payload=event.read())
+        answer = json.load(out["Payload"])
+        self.assertNotIn("FunctionError", out, answer)
+        return answer
+
     def look(self):
-        """Lets the stack look for missed events, as its schedule does, which does not fire here."""
-        with open(os.path.join(ROOT, "functions/missed/event.json"), "rb") as event:
-            out = self.world.aws.client("lambda").invoke(FunctionName="tagboat-missed", Qualifier="live", Payload=event.read())
-        found = json.load(out["Payload"])
-        self.assertNotIn("FunctionError", out, found)
+        """Lets the stack look for missed events."""
+        found = self.invoke("missed")
         self.assertEqual(found["failed"], 0, found)
         return found
 
@@ -72,7 +78,76 @@ class Scenario(unittest.TestCase):
         self.look()
         return sha, until(lambda: (e := self.executions(app)) and e[0]["name"], 10, what="the release")
 
+    def missed_upload(self, app, version):
+        """An upload whose event is lost: a look finds it, and the next one does not start it again."""
+        self.look()
+        with self.document("uploads/" + self.world.uploads_bucket, "mark") as seen:
+            seen.update(first="2026-01-01T00:00:00Z", until="2026-01-01T00:00:00Z")
+        self.world.aws.client("s3").put_object(Bucket=self.world.uploads_bucket, Key=f"drops/{app.name}/deps/{version}-lost.zip", Body=layer_zip(version))
+        before = len(self.executions(app))
+        self.look()
+        self.look()
+        listed = self.executions(app)
+        self.assertEqual(len(listed), before + 1)
+        return max(listed, key=lambda e: e["startDate"])["name"]
+
+    def stop(self, app, version):
+        """Stops the execution of a release that holds a lease."""
+        _, (_, answer) = self.push(app, version, app.files(version, "first"))
+        release = answer["releases"][0]
+        until(lambda: self.entered(release, "AcquireLease"), 120, what="the lease")
+        self.world.aws.aws("stepfunctions", "stop-execution", "--execution-arn", self.execution(release)["executionArn"])
+        return release
+
+    def swept(self, app):
+        """The event of a stopped execution is lost: a sweep recovers the release, and the next sweeps not once more."""
+        release = self.stop(app, "1.0.0-lost")
+        time.sleep(2)
+        self.assertEqual(len(self.executions(app)), 1, "nobody has noticed yet")
+        self.assertGreaterEqual(self.invoke("recover")["recovered"], 1)
+        self.invoke("recover")
+        self.ends(release + "-r1", "FAILED", 400)
+        self.invoke("recover")
+        self.assertEqual(len(self.executions(app)), 2)
+
     # ---- What came of it. ----
+
+    def entered(self, release, state):
+        """Whether an execution has come to a state."""
+        history = self.world.aws.client("stepfunctions").get_execution_history(executionArn=self.execution(release)["executionArn"])["events"]
+        return any(e.get("stateEnteredEventDetails", {}).get("name") == state for e in history)
+
+    @contextlib.contextmanager
+    def document(self, partition, sort):
+        """A document of the ledger, to look at and to change as somebody would leave it who dies on the way."""
+        table, key = self.world.aws.client("dynamodb"), {"pk": {"S": partition}, "sk": {"S": sort}}
+        item = table.get_item(TableName=self.world.table, Key=key, ConsistentRead=True)["Item"]
+        before = item["body"]["S"]
+        document = json.loads(before)
+        yield document
+        if document != json.loads(before):
+            item.update(body={"S": json.dumps(document)}, version={"N": str(int(item["version"]["N"]) + 1)})
+            table.put_item(TableName=self.world.table, Item=item, ConditionExpression="body = :before", ExpressionAttributeValues={
+                ":before": {"S": before}})
+
+    def state_of(self, release):
+        with self.document("release/" + release, "record") as record:
+            return record["state"]
+
+    def waits(self, release):
+        """Waits until a release asks for its approval."""
+        until(lambda: self.state_of(release) == "waiting_approval", 240, what="the question")
+
+    def releases(self, app):
+        """The keys of an application's releases in the table."""
+        found = self.world.aws.client("dynamodb").query(
+            TableName=self.world.table, KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": {"S": "releases/" + app.name}})
+        return [item["sk"]["S"] for item in found["Items"]]
+
+    def check_settled(self, release):
+        """Nobody looks after a release any more that has ended."""
+        found = self.world.aws.client("dynamodb").get_item(TableName=self.world.table, Key={"pk": {"S": "active"}, "sk": {"S": release}}, ConsistentRead=True)
+        self.assertNotIn("Item", found)
 
     def executions(self, app):
         listed = self.world.aws.aws("stepfunctions", "list-executions", "--state-machine-arn", self.world.machine)["executions"]
@@ -82,7 +157,7 @@ class Scenario(unittest.TestCase):
         arn = self.world.machine.replace(":stateMachine:", ":execution:") + ":" + name
         return self.world.aws.client("stepfunctions").describe_execution(executionArn=arn)
 
-    def ends(self, name, status, seconds=150):
+    def ends(self, name, status, seconds=300):
         """Waits for the end of an execution, which has to be the wanted one."""
         ended = until(lambda: (e := self.execution(name))["status"] != "RUNNING" and e, seconds, what="the end of " + name)
         self.assertEqual(ended["status"], status, f"{ended.get('error')}: {ended.get('cause')}\n" + "\n".join(self.failures_of(ended["executionArn"])))
@@ -141,9 +216,11 @@ class Scenario(unittest.TestCase):
                 for qualifier in ("live", "$LATEST"):
                     self.assertEqual(self.layers(app, account, region, qualifier), [self.world.monitoring[region]])
 
-    def check_shared(self, app, region, version):
+    def check_shared(self, app, region, version, sites=SITES):
+        """Granted to the release's own accounts in the region and to whom both files name, and to nobody else."""
         policy = self.world.aws.aws("lambda", "get-layer-version-policy", "--layer-name", app.layer, "--version-number", str(version), region=region)
-        self.assertLessEqual({PARTNER, ORGANIZATION}, statement_principals(json.loads(policy["Policy"])))
+        own = {account for environment, account, r in sites if r == region and environment in app.environments}
+        self.assertEqual(granted(json.loads(policy["Policy"])), {("Allow", "lambda:GetLayerVersion", who) for who in own | {PARTNER, ORGANIZATION}})
 
     def check_told(self, sha, app, state, deployments):
         """The commit's status, and the last status of the deployment of each environment."""
@@ -151,6 +228,12 @@ class Scenario(unittest.TestCase):
         self.assertEqual(statuses[-1]["state"], state, statuses)
         told = {d["Environment"]: d["Statuses"][-1]["state"] for d in self.world.github.deployments(sha)}
         self.assertEqual(told, deployments)
+
+
+def end_world():
+    """Ends the world of a module, and fails if its roles were denied what they needed."""
+    if Scenario.world:
+        Scenario.world.end()
 
 
 def sites(*environments):

@@ -2,8 +2,9 @@
 
 The emulator's own CloudFormation leaves out aliases and more without a word and
 fails at the state machine; so each resource is created here, from what the
-template says and nothing else. A type or an intrinsic function that is not
-known is an error. What the emulator has no counterpart for is in SKIPPED.
+template says and nothing else. A type, a property or an intrinsic function that
+is not known is an error. What the emulator has no counterpart for is in SKIPPED
+and IGNORED.
 """
 import json
 import re
@@ -12,6 +13,11 @@ import re
 SKIPPED = {
     "AWS::ApiGatewayV2::Api": "the emulator serves no HTTP APIs: the tests invoke the function with the API's event",
     "AWS::ApiGatewayV2::Stage": "as the API",
+}
+
+# Properties that are not set, and why.
+IGNORED = {
+    ("AWS::StepFunctions::StateMachine", "Tags"): "SAM marks what it makes; nothing looks at it",
 }
 
 # What a reference to a skipped resource gives.
@@ -134,21 +140,22 @@ class Stack:
         if kind in SKIPPED:
             identity, attributes = SKIPPED_ID, {}
         else:
-            properties = self.resolve(resource.get("Properties", {}))
+            properties = Properties(self.resolve(resource.get("Properties", {})))
             identity, attributes = getattr(self, "create_" + kind.removeprefix("AWS::").replace("::", "_").lower())(name, properties)
+            unknown = {p for p in properties.ignored() if (kind, p) not in IGNORED}
+            if unknown:
+                raise ValueError(f"{name} ({kind}): the properties {sorted(unknown)} are neither set nor listed as ignored")
         self.physical[name], self.attributes[name] = identity, attributes
         self.underway.remove(name)
         return identity
 
     def create_iam_role(self, _, p):
-        iam = self.client("iam")
+        iam, more = self.client("iam"), {"MaxSessionDuration": p["MaxSessionDuration"]} if "MaxSessionDuration" in p else {}
         role = iam.create_role(RoleName=p["RoleName"], AssumeRolePolicyDocument=json.dumps(p["AssumeRolePolicyDocument"]),
-                               Description=p.get("Description", ""))["Role"]
+                               Description=p.get("Description", ""), **more)["Role"]
         for policy in p.get("Policies", []):
             iam.put_role_policy(RoleName=p["RoleName"], PolicyName=policy["PolicyName"],
                                 PolicyDocument=json.dumps(policy["PolicyDocument"]))
-        for arn in p.get("ManagedPolicyArns", []):
-            iam.attach_role_policy(RoleName=p["RoleName"], PolicyArn=arn)
         return p["RoleName"], {"Arn": role["Arn"]}
 
     def create_s3_bucket(self, name, p):
@@ -158,6 +165,12 @@ class Stack:
         s3.create_bucket(Bucket=bucket, **location)
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=p["VersioningConfiguration"])
         s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=p["PublicAccessBlockConfiguration"])
+        s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls={"Rules": p["OwnershipControls"]["Rules"]})
+        s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [
+            {"ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"]}
+            for rule in p["BucketEncryption"]["ServerSideEncryptionConfiguration"]]})
+        s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={
+            "Rules": [lifecycle(rule) for rule in p["LifecycleConfiguration"]["Rules"]]})
         if "EventBridgeConfiguration" in p.get("NotificationConfiguration", {}):
             s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}})
         return bucket, {"Arn": f"arn:aws:s3:::{bucket}"}
@@ -167,14 +180,18 @@ class Stack:
         return name, {}
 
     def create_dynamodb_table(self, name, p):
-        table = p.get("TableName") or f"{self.name}-{name}"
-        keep = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "LocalSecondaryIndexes")
-        made = self.client("dynamodb").create_table(TableName=table, **{k: p[k] for k in keep if k in p})["TableDescription"]
+        table, dynamodb = p.get("TableName") or f"{self.name}-{name}", self.client("dynamodb")
+        encryption = {"Enabled": p["SSESpecification"]["SSEEnabled"]}
+        made = dynamodb.create_table(TableName=table, SSESpecification=encryption, **p.of(
+            "BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "LocalSecondaryIndexes"))["TableDescription"]
+        dynamodb.update_time_to_live(TableName=table, TimeToLiveSpecification=p["TimeToLiveSpecification"])
+        dynamodb.update_continuous_backups(TableName=table, PointInTimeRecoverySpecification=p["PointInTimeRecoverySpecification"])
         return table, {"Arn": made["TableArn"]}
 
     def create_sqs_queue(self, name, p):
         queue = p.get("QueueName") or f"{self.name}-{name}"
-        url = self.client("sqs").create_queue(QueueName=queue)["QueueUrl"]
+        attributes = {key: str(value).lower() for key, value in p.of("SqsManagedSseEnabled", "MessageRetentionPeriod").items()}
+        url = self.client("sqs").create_queue(QueueName=queue, Attributes=attributes)["QueueUrl"]
         return url, {"Arn": f"arn:aws:sqs:{self.region}:{self.account}:{queue}", "QueueName": queue}
 
     def create_sqs_queuepolicy(self, name, p):
@@ -182,14 +199,24 @@ class Stack:
             self.client("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(p["PolicyDocument"])})
         return name, {}
 
+    def create_sns_topic(self, _, p):
+        arn = self.client("sns").create_topic(Name=p["TopicName"])["TopicArn"]
+        return arn, {"TopicArn": arn}
+
+    def create_sns_topicpolicy(self, name, p):
+        for arn in p["Topics"]:
+            self.client("sns").set_topic_attributes(TopicArn=arn, AttributeName="Policy", AttributeValue=json.dumps(p["PolicyDocument"]))
+        return name, {}
+
     def create_logs_loggroup(self, _, p):
-        group = p["LogGroupName"]
-        self.client("logs").create_log_group(logGroupName=group)
+        group, logs = p["LogGroupName"], self.client("logs")
+        logs.create_log_group(logGroupName=group)
+        logs.put_retention_policy(logGroupName=group, retentionInDays=int(p["RetentionInDays"]))
         return group, {"Arn": f"arn:aws:logs:{self.region}:{self.account}:log-group:{group}:*"}
 
     def create_lambda_function(self, name, p):
-        p = dict(p, Code={"ZipFile": self.code(name)}, Tags={t["Key"]: t["Value"] for t in p.get("Tags", [])})
-        made = self.client("lambda").create_function(**p)
+        tags = {t["Key"]: t["Value"] for t in p.get("Tags", [])}
+        made = self.client("lambda").create_function(**dict(p.all(), Code={"ZipFile": self.code(name)}, Tags=tags))
         return made["FunctionName"], {"Arn": made["FunctionArn"]}
 
     def create_lambda_version(self, _, p):
@@ -197,24 +224,25 @@ class Stack:
         return made["FunctionArn"], {"Version": made["Version"]}
 
     def create_lambda_alias(self, _, p):
-        made = self.client("lambda").create_alias(**p)
+        made = self.client("lambda").create_alias(**p.all())
         return made["AliasArn"], {}
 
     def create_lambda_permission(self, name, p):
-        function, qualifier = p.pop("FunctionName"), {}
+        more = p.all()
+        function, qualifier = more.pop("FunctionName"), {}
         if function.startswith("arn:") and len(function.split(":")) == 8:
             function, qualifier = function.split(":")[6], {"Qualifier": function.split(":")[7]}
-        self.client("lambda").add_permission(FunctionName=function, StatementId=name, **qualifier, **p)
+        self.client("lambda").add_permission(FunctionName=function, StatementId=name, **qualifier, **more)
         return name, {}
 
     def create_events_rule(self, name, p):
-        rule = p.get("Name") or f"{self.name}-{name}"
+        rule, bus = p.get("Name") or f"{self.name}-{name}", {"EventBusName": p["EventBusName"]} if "EventBusName" in p else {}
         settings = {"EventPattern": json.dumps(p["EventPattern"])} if "EventPattern" in p else {
             "ScheduleExpression": p["ScheduleExpression"]}
         events = self.client("events")
-        arn = events.put_rule(Name=rule, State=p.get("State", "ENABLED"), **settings)["RuleArn"]
+        arn = events.put_rule(Name=rule, State=p.get("State", "ENABLED"), **p.of("Description"), **bus, **settings)["RuleArn"]
         # The targets name functions whose permissions name the rule: they come after the rule has its ARN.
-        events.put_targets(Rule=rule, Targets=p["Targets"])
+        events.put_targets(Rule=rule, Targets=p["Targets"], **bus)
         return rule, {"Arn": arn}
 
     def create_stepfunctions_statemachine(self, _, p):
@@ -224,12 +252,52 @@ class Stack:
         if "${" in definition:
             raise ValueError("the definition has placeholders without a substitution")
         made = self.client("stepfunctions").create_state_machine(
-            name=p["StateMachineName"], definition=definition, roleArn=p["RoleArn"], type=p["StateMachineType"])
+            name=p["StateMachineName"], definition=definition, roleArn=p["RoleArn"], type=p["StateMachineType"],
+            loggingConfiguration=lower(p["LoggingConfiguration"]), tracingConfiguration=lower(p["TracingConfiguration"]))
         return made["stateMachineArn"], {"Arn": made["stateMachineArn"], "Name": p["StateMachineName"]}
 
     def create_cloudwatch_alarm(self, name, p):
-        self.client("cloudwatch").put_metric_alarm(AlarmName=f"{self.name}-{name}", **p)
+        self.client("cloudwatch").put_metric_alarm(AlarmName=f"{self.name}-{name}", **p.all())
         return f"{self.name}-{name}", {}
+
+
+def lifecycle(rule):
+    """A rule as S3's API takes it: ID for Id, and a filter that says of which objects."""
+    return dict({"ID" if key == "Id" else key: value for key, value in rule.items()}, Filter={"Prefix": ""})
+
+
+def lower(value):
+    """Step Functions' API writes its members in lower case, CloudFormation in upper case."""
+    if isinstance(value, list):
+        return [lower(v) for v in value]
+    if isinstance(value, dict):
+        return {k[0].lower() + k[1:]: lower(v) for k, v in value.items()}
+    return value
+
+
+class Properties(dict):
+    """The properties of a resource, which know what was not asked for."""
+
+    def __init__(self, properties):
+        super().__init__(properties)
+        self.used = set()
+
+    def __getitem__(self, name):
+        self.used.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name, default=None):
+        self.used.add(name)
+        return super().get(name, default)
+
+    def of(self, *names):
+        return {name: self[name] for name in names if name in self}
+
+    def all(self):
+        return self.of(*self)
+
+    def ignored(self):
+        return set(self) - self.used
 
 
 class _NoValue:

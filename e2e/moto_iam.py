@@ -8,8 +8,9 @@ policy; a resource's policy adds to that in one account and has to agree across
 accounts. It also asks for what a service does with its caller's rights.
 
 Enforcement is switched on as in plain moto, POST /moto-api/reset-auth with the
-text "0". Every decision is a line of $MOTO_IAM_LOG, once.
+text "0". Every decision is a line of $MOTO_IAM_LOG, those that allow once.
 """
+import functools
 import json
 import os
 import re
@@ -40,7 +41,12 @@ def like(pattern, value, ignore_case=False):
     """Matches * and ? and nothing else (IAM user guide, Resource element)."""
     if ignore_case:
         pattern, value = pattern.lower(), value.lower()
-    return re.fullmatch("".join({"*": ".*", "?": "."}.get(c, re.escape(c)) for c in pattern), value, re.S) is not None
+    return compiled(pattern).fullmatch(value) is not None
+
+
+@functools.lru_cache(maxsize=None)
+def compiled(pattern):
+    return re.compile("".join({"*": ".*", "?": "."}.get(c, re.escape(c)) for c in pattern), re.S)
 
 
 OPERATORS = {
@@ -231,6 +237,20 @@ class Asked:
         secrets = secretsmanager_backends[self.account][self.region].secrets
         return secrets[name].arn if name in secrets else self.arn("secretsmanager", "secret:" + name)
 
+    def find_events(self):
+        """Events are put on a bus (Service Authorization Reference, EventBridge)."""
+        entries = self.body().get("Entries") if self.action == "events:PutEvents" else None
+        return self.bus(entries[0]) if entries else "*"
+
+    def bus(self, entry):
+        name = entry.get("EventBusName", "default")
+        return name if name.startswith("arn:") else self.arn("events", "event-bus/" + name)
+
+    def find_sqs(self):
+        """A queue's URL ends with its account and name (SQS developer guide, Queue and message identifiers)."""
+        parts = urlparse(self.body().get("QueueUrl", "")).path.split("/")
+        return f"arn:aws:sqs:{self.region}:{parts[-2]}:{parts[-1]}" if len(parts) > 2 else "*"
+
     def find_states(self):
         body = self.body()
         if "taskToken" in body:
@@ -267,6 +287,8 @@ class Asked:
     def needs(self):
         """Also what the service does with its caller's rights."""
         yield self.action, self.resource
+        if self.action == "events:PutEvents":
+            yield from {(self.action, self.bus(entry)) for entry in self.body().get("Entries", [])} - {(self.action, self.resource)}
         body = self.body() if self.action.startswith("lambda:") else {}
         # Code is read with the rights of the caller, who needs both actions for a version (Lambda developer guide,
         # deploying .zip file archives from a bucket of another account).
@@ -304,11 +326,13 @@ class Asked:
 _logged = set()
 
 
-def log(caller, action, resource, allowed):
-    decision = (caller.arn, action, resource, allowed)
-    if LOG and decision not in _logged:
+def log(caller, action, resource, allowed, data):
+    """The session policy of a role that is assumed is told, too: it says what the session will be good for."""
+    narrowed = {key: as_list(data[key])[0] for key in ("RoleSessionName", "Policy") if action == "sts:AssumeRole" and key in data}
+    decision = json.dumps({"who": caller.arn, "action": action, "resource": resource, "allowed": allowed, **narrowed})
+    if LOG and not (allowed and decision in _logged):
         _logged.add(decision)
-        LOG.write(json.dumps(dict(zip(("who", "action", "resource", "allowed"), decision))) + "\n")
+        LOG.write(decision + "\n")
 
 
 def check(self, resource):
@@ -320,7 +344,7 @@ def check(self, resource):
         allowed = permitted(caller, action, needed)
         if allowed and action == "sts:AssumeRole":
             allowed = trusted(caller, needed, self._data)
-        log(caller, action, needed, allowed)
+        log(caller, action, needed, allowed, self._data)
         if not allowed:
             self._action = action
             self._raise_access_denied()
@@ -345,12 +369,15 @@ def trusted(caller, role_arn, data):
     return found == {"Allow"}
 
 
-QUERY_SERVICES = ("sts", "iam", "cloudformation", "sqs", "sns", "monitoring")
+QUERY_SERVICES = ("sts", "iam", "cloudformation", "sns", "monitoring")
 
 
 def denied(self):
     if self._service in QUERY_SERVICES:
-        raise AccessDeniedError(user_arn=self._access_key.arn, action=self._action)
+        refusal = AccessDeniedError(user_arn=self._access_key.arn, action=self._action)
+        # One Error in an ErrorResponse (STS API reference, Common errors); moto has a list of them.
+        refusal.description = refusal.description.replace("<Errors>", "").replace("</Errors>", "")
+        raise refusal
     problem = JsonRESTError(
         "AccessDeniedException", f"User: {self._access_key.arn} is not authorized to perform: {self._action}"
     )

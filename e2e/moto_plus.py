@@ -22,7 +22,7 @@ import urllib.parse
 import urllib.request
 import uuid
 import zipfile
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import boto3
@@ -34,6 +34,7 @@ import moto.awslambda.policy as lambda_policy
 import moto.awslambda.responses as lambda_responses
 import moto.events.models as events_models
 import moto.s3.notifications as s3_notifications
+import moto.s3.responses as s3_responses
 import moto.stepfunctions.parser.asl.component.state.exec.state_task.lambda_eval_utils as lambda_tasks
 import moto.stepfunctions.parser.asl.component.common.path.result_path as result_paths
 import moto.stepfunctions.parser.asl.utils.json_path as json_paths
@@ -43,8 +44,10 @@ import moto.stepfunctions.parser.models as parser_models
 from moto.awslambda.exceptions import LambdaClientError, UnknownLayerVersionException
 from moto.awslambda.utils import split_layer_arn
 from moto.core.config import default_user_config
+from moto.core.responses import ActionResult
 from moto.events import events_backends
 from moto.s3.models import s3_backends
+from moto.sns.models import sns_backends
 from moto.stepfunctions.models import StateMachine
 from moto.sts.models import sts_backends
 
@@ -102,6 +105,10 @@ except BaseException as e:
 """
 
 
+# Timeouts are longer than in AWS: where tests run, many functions share few processors.
+PATIENCE = 4
+
+
 def run_python(function, payload):
     """Runs the code with its layers as the Python runtime does: layers are unpacked in their order into /opt, whose
     python folder is on the path (Lambda developer guide, Layers; Python runtime)."""
@@ -115,7 +122,7 @@ def run_python(function, payload):
         environment = {**(function.environment_vars or {}), "PATH": os.environ["PATH"],
                        "PYTHONPATH": os.pathsep.join([task, os.path.join(opt, "python")])}
         done = subprocess.run([sys.executable, "-c", PYTHON, function.handler], input=payload, env=environment,
-                              capture_output=True, timeout=int(function.timeout), cwd=root, check=False)
+                              capture_output=True, timeout=PATIENCE * int(function.timeout), cwd=root, check=False)
     result = json.loads(done.stdout.splitlines()[-1]) if done.stdout else {"error": {"errorType": "Runtime.ExitError"}}
     if "error" in result:
         return json.dumps(result["error"]).encode(), "Unhandled"
@@ -146,9 +153,9 @@ def dead_letter(function, payload):
     """The queue is written with the rights of the function's role (developer guide, Dead-letter queues)."""
     target = getattr(function, "dead_letter", None)
     if target:
-        queue = client_as("sqs", function.role, function.region)
-        url = queue.get_queue_url(QueueName=target.split(":")[-1])["QueueUrl"]
-        queue.send_message(QueueUrl=url, MessageBody=payload.decode())
+        account, name = target.split(":")[-2:]
+        client_as("sqs", function.role, function.region).send_message(
+            QueueUrl=f"http://127.0.0.1:{PORT}/{account}/{name}", MessageBody=payload.decode())
 
 
 _new_function = lambda_models.LambdaFunction.__init__
@@ -300,13 +307,17 @@ _send_to_targets = events_models.Rule.send_to_targets
 
 def send_to_targets(self, original_event, transform_input=True):
     """Rules also deliver to Lambda functions, asynchronously, if the function's policy lets them (EventBridge user
-    guide, Targets and Resource-based policies)."""
-    if self.state != "ENABLED" or not self.event_pattern.matches_event(original_event):
+    guide, Targets and Resource-based policies). A rule with a schedule and no pattern matches no event; 5.2.1 takes it to
+    match all."""
+    if self.state != "ENABLED" or not self.event_pattern.get_pattern() or not self.event_pattern.matches_event(original_event):
         return
     functions = [t for t in self.targets if t["Arn"].split(":")[2] == "lambda"]
+    topics = [t for t in self.targets if t["Arn"].split(":")[2] == "sns"]
     others = copy.copy(self)
-    others.targets = [t for t in self.targets if t not in functions]
+    others.targets = [t for t in self.targets if t not in functions + topics]
     _send_to_targets(others, original_event, transform_input)
+    for target in topics:
+        publish(self, target, original_event)
     event = dict(original_event)
     if isinstance(event.get("time"), float):
         event["time"] = datetime.fromtimestamp(event["time"], timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -317,6 +328,29 @@ def send_to_targets(self, original_event, transform_input=True):
             continue
         for _ in range(DELIVERIES):
             threading.Thread(target=invoke_later, args=(function, json.dumps(event).encode()), daemon=True).start()
+
+
+def publish(rule, target, event):
+    """A topic gets what the input transformer makes of an event, if its policy lets the rule publish (EventBridge user
+    guide, Input transformation and Resource-based policies)."""
+    backend = sns_backends[rule.account_id][rule.region_name]
+    statements = json.loads(backend.get_topic(target["Arn"]).policy)["Statement"]
+    if not any(s["Principal"] == {"Service": "events.amazonaws.com"} and s["Effect"] == "Allow"
+               and moto_iam.applies(s, "sns:Publish", target["Arn"], {"aws:SourceArn": rule.arn}) for s in statements):
+        print("rule", rule.arn, "may not publish to", target["Arn"], file=sys.stderr)
+        return
+    backend.publish(arn=target["Arn"], message=transformed(target["InputTransformer"], event))
+
+
+def transformed(transformer, event):
+    """The text of a template whose <names> stand for values of the event."""
+    text = transformer["InputTemplate"]
+    for name, path in transformer["InputPathsMap"].items():
+        value = event
+        for part in path.split(".")[1:]:
+            value = value[part]
+        text = text.replace(f"<{name}>", json.dumps(value)[1:-1])  # a text within a text
+    return json.loads(text)
 
 
 def may_invoke(function, rule, target):
@@ -340,12 +374,20 @@ def put_event(account, region, source, kind, resources, detail):
             rule.send_to_targets(copy.deepcopy(event), transform_input=False)
 
 
+# Not about AWS: what the tests name with it raises no event, as if the event were lost; an object is as old as if it had
+# been lost a while ago.
+LOST = "-lost"
+LOST_SINCE = timedelta(minutes=6)
+
 REASONS = {"Put": "PutObject", "Post": "POST Object", "Copy": "CopyObject", "CompleteMultipartUpload": "CompleteMultipartUpload"}
 
 
 def object_event(account_id, bucket, event_name, key):
     """The event as S3 sends it: etag in lower case, one id for each event, a sequencer that grows (S3 user guide,
     EventBridge event message structure)."""
+    if LOST in key.name:
+        key.last_modified -= LOST_SINCE
+        return
     put_event(account_id, bucket.region_name, "aws.s3", s3_notifications._detail_type(event_name), [bucket.arn], {
         "version": "0",
         "bucket": {"name": bucket.name},
@@ -358,6 +400,18 @@ def object_event(account_id, bucket, event_name, key):
         "source-ip-address": "192.0.2.10",
         "reason": REASONS.get(event_name.split(":")[-1], event_name),
     })
+
+
+_get_bucket_notification = s3_responses.S3Response.get_bucket_notification
+
+
+def get_bucket_notification(self):
+    """Events for EventBridge are an element of the answer (API reference, GetBucketNotificationConfiguration)."""
+    configuration = self.backend.get_bucket_notification_configuration(self.bucket_name)
+    if not configuration or configuration.event_bridge is None:
+        return _get_bucket_notification(self)
+    self.data["Action"] = "GetBucketNotificationConfiguration"
+    return self.serialized(ActionResult({"EventBridgeConfiguration": {}}))
 
 
 # ---- Step Functions. ----
@@ -377,6 +431,8 @@ def terminated(self):
     """The end of an execution is an event (developer guide, EventBridge: Step Functions Execution Status Change)."""
     _terminated(self)
     execution = self.execution
+    if LOST in execution.name:
+        return
     put_event(execution.account_id, execution.region_name, "aws.states", "Step Functions Execution Status Change",
               [execution.exec_arn], {
                   "executionArn": execution.exec_arn, "stateMachineArn": execution.state_machine_arn,
@@ -429,6 +485,7 @@ def install():
     lambda_policy.Policy.add_statement = add_statement
     events_models.Rule.send_to_targets = send_to_targets
     s3_notifications._send_event_bridge_message = object_event
+    s3_responses.S3Response.get_bucket_notification = get_bucket_notification
     # 5.2.1 copies the whole backend for each execution and fails at its locks.
     StateMachine.__deepcopy__ = lambda self, memo: copy.copy(self)
     parser_models.StepFunctionsParserBackend.start_execution = start_execution

@@ -55,7 +55,7 @@ def free_port():
         return s.getsockname()[1]
 
 
-def wait_for(url, seconds=30):
+def wait_for(url, seconds=120):
     """Waits until an address answers, whatever it answers."""
     until = time.monotonic() + seconds
     while True:

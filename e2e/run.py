@@ -43,6 +43,8 @@ def run_module(names):
     """Runs tests of one module, between its setUpModule and tearDownModule."""
     tests = list(tests_of(unittest.defaultTestLoader.loadTestsFromNames(names)))
     tests.sort(key=lambda test: not getattr(getattr(test, test._testMethodName), "slow", False))
+    if not tests:
+        raise ValueError(f"{' '.join(names)}: no tests")
     module = sys.modules[names[0].split(".")[0]]
     try:
         getattr(module, "setUpModule", lambda: None)()

@@ -1,7 +1,5 @@
 """Releases through the deployed stack: functions, state machine, rules and roles as the template makes them, with IAM enforced."""
 import base64
-import hashlib
-import hmac
 import json
 import os
 import pathlib
@@ -10,33 +8,26 @@ import unittest
 
 from botocore.exceptions import ClientError
 
-from checks import Scenario, sites, slow
+from checks import Scenario, end_world, sites, slow
 from processes import ROOT
-from world import DEV, EMPTY, EUROPE, HOME, PARTNER, SITES, STAGING, WEBHOOK_SECRET, App, World, archive, http_event, layer_zip, until
+from world import DEV, EMPTY, EUROPE, HOME, PARTNER, PROBE, SITES, STAGING, STACK, TOOLS, App, World, archive, http_event, layer_zip, signature, until
 
-TAGGED, MOVED, UPLOADED, DROPPED, BROKEN, ASKED, STOPPED, UNDONE = (
-    App(name) for name in ("tagged", "moved", "uploaded", "dropped", "broken", "asked", "stopped", "undone"))
-ASKED.environments = ("dev", "gated")
+TAGGED, MOVED, UPLOADED, DROPPED, BROKEN, STOPPED = (
+    App(name) for name in ("tagged", "moved", "uploaded", "dropped", "broken", "stopped"))
 UPLOADED.environments = DROPPED.environments = ("dev", "prod")
 STOPPED.environments = MOVED.environments = ("dev",)
-UNDONE.environments = ("dev", "prod")
-UNHEARD = App("unheard", ("dev",))
+UNHEARD, UNSIGNED, NARROW, ATTACHED = (App(name, ("dev",)) for name in ("unheard", "unsigned", "narrow", "attached"))
 PRUNED = App("pruned", ("dev",))
 PRUNED.sharing, PRUNED.keep = {"organization": False}, {"keep": 1}
-APPS = (TAGGED, MOVED, UPLOADED, DROPPED, BROKEN, ASKED, STOPPED, UNDONE, UNHEARD, PRUNED)
-
-# The staging account once more, with a person who has to agree.
-GATED = {"name": "gated", "account": STAGING, "regions": [HOME], "role": "tagboat-target", "external_id": "tagboat-staging",
-         "approval": "required"}
+APPS = (TAGGED, MOVED, UPLOADED, DROPPED, BROKEN, STOPPED, UNHEARD, UNSIGNED, NARROW, ATTACHED, PRUNED)
 
 
 def setUpModule():
-    Scenario.world = World("aws", APPS, [GATED])
+    Scenario.world = World("aws", APPS, github_app=True)
 
 
 def tearDownModule():
-    if Scenario.world:
-        Scenario.world.close()
+    end_world()
 
 
 class Tags(Scenario):
@@ -49,8 +40,17 @@ class Tags(Scenario):
             self.assertEqual(self.layer_versions(TAGGED, region), [1])
             self.check_shared(TAGGED, region, 1)
         self.check_told(sha, TAGGED, "success", {"dev": "success", "staging": "success", "prod": "success"})
+        self.check_run(sha, "success", ["dev", "staging", "prod"])
+        self.check_settled(answer["releases"][0])
         self.duplicates_change_nothing(answer["releases"])
         self.a_second_version_replaces_the_first()
+
+    def check_run(self, sha, conclusion, environments):
+        """The check run that GitHub takes from an App: concluded, with what was planned for each environment."""
+        [run] = self.world.github.checks(sha)
+        self.assertEqual((run["status"], run["conclusion"]), ("completed", conclusion), run)
+        for environment in environments:
+            self.assertIn(environment, run["output"]["summary"])
 
     def duplicates_change_nothing(self, releases):
         """The same delivery again, its body in base64 as an HTTP API may send it, its headers in another case as a
@@ -91,26 +91,34 @@ class Tags(Scenario):
         self.check_live(MOVED, sites("dev"), "1.0.0", "first", 1)
 
     def test_what_is_not_signed_starts_nothing(self):
-        self.world.github.tag("unsigned", MOVED.files("2.0.0", "first"))
-        delivery = self.world.github.delivery("push", "unsigned")
-        for name, headers in (
-            ("no signature", {k: v for k, v in delivery["headers"].items() if "Signature" not in k}),
-            ("another body's signature", dict(delivery["headers"], **{"X-Hub-Signature-256": "sha256=" + "0" * 64})),
-            ("SHA-1", dict({k: v for k, v in delivery["headers"].items() if "Signature" not in k}, **{"X-Hub-Signature": "sha1=" + "0" * 40})),
+        """The same body starts a release when it is signed."""
+        self.world.github.tag(UNSIGNED.tag("1.0.0"), UNSIGNED.files("1.0.0", "first"))
+        signed = self.world.github.delivery("push", UNSIGNED.tag("1.0.0"))
+        bare, body = {k: v for k, v in signed["headers"].items() if "Signature" not in k}, signed["body"]
+        for name, more in (
+            ("no signature", {}),
+            ("an empty one", {"X-Hub-Signature-256": ""}),
+            ("another body's", {"X-Hub-Signature-256": signature(body + " ")}),
+            ("SHA-1, as it should be", {"X-Hub-Signature": signature(body, "sha1")}),
+            ("SHA-1 in the place of SHA-256", {"X-Hub-Signature-256": signature(body, "sha1")}),
         ):
             with self.subTest(name):
-                status, answer = self.deliver(delivery, headers=headers)
+                status, answer = self.deliver({"headers": dict(bare, **more), "body": body})
                 self.assertEqual((status, answer["code"]), (401, "signature"), answer)
-
+        self.assertEqual((self.executions(UNSIGNED), self.releases(UNSIGNED)), ([], []))
+        mixed = {"".join(c.upper() if i % 2 else c.lower() for i, c in enumerate(name)): value for name, value in signed["headers"].items()}
+        status, answer = self.deliver(signed, headers=mixed)
+        self.assertEqual((status, answer["code"]), (202, "started"), answer)
+        self.ends(answer["releases"][0], "SUCCEEDED")
 
     def test_every_payload_that_github_recorded_is_answered(self):
         """None of them is of a tag that an application has. They come as HTTP APIs and function URLs send them."""
-        got = {}
+        got, known = {}, {app.name for app in APPS}
         for number, (event, payload) in enumerate(recorded()):
             body = json.dumps(payload)
             delivery = {"body": body, "headers": {
                 "Content-Type": "application/json", "X-GitHub-Event": event, "X-GitHub-Delivery": f"e2e-{number}",
-                "X-Hub-Signature-256": "sha256=" + hmac.new(WEBHOOK_SECRET.encode(), body.encode(), hashlib.sha256).hexdigest()}}
+                "X-Hub-Signature-256": signature(body)}}
             status, answer = self.deliver(delivery, **self.shape(number, delivery))
             self.assertEqual((status, answer["status"]), (200, "ignored"), answer)
             codes = got.setdefault(event if event in ("push", "create", "release", "ping") else "any other", {})
@@ -118,6 +126,8 @@ class Tags(Scenario):
         self.assertEqual(got, {
             "push": {"tag_pattern": 1, "tag_deleted": 4, "branch": 2}, "create": {"tag_pattern": 5},
             "release": {"tag_pattern": 3, "event": 10}, "ping": {"ping": 4}, "any other": {"event": 300}})
+        listed = self.world.aws.aws("stepfunctions", "list-executions", "--state-machine-arn", self.world.machine)["executions"]
+        self.assertEqual({e["name"].split("-")[0] for e in listed} - known, set(), "only the applications of the other tests are released")
 
     def shape(self, number, delivery):
         """The event's members that differ: the body in base64 or not, of an HTTP API or of a function URL."""
@@ -127,6 +137,8 @@ class Tags(Scenario):
         if number % 4 > 1:  # a function URL (Lambda developer guide, Invoking function URLs)
             context = dict(http_event(delivery)["requestContext"], routeKey="$default", domainName="abc.lambda-url.us-east-1.on.aws")
             changes.update(routeKey="$default", requestContext=context)
+        if number % 3 == 0:  # header names as somebody may write them
+            changes.update(headers={name.title(): value for name, value in delivery["headers"].items()})
         return changes
 
 
@@ -147,6 +159,7 @@ class Uploads(Scenario):
         self.ends(answer["releases"][0], "SUCCEEDED")
         folder = f"artifacts/{UPLOADED.name}/1.0.1/"
         self.upload(folder + "deps.zip", layer_zip("patched"))
+        until(lambda: self.heard(folder + "deps.zip") == 2, 60, what="both events of the upload")
         self.assertEqual(len(self.executions(UPLOADED)), 1, "an upload without its manifest starts nothing")
         manifest = UPLOADED.manifest(code=False, deps={"object": "deps.zip"})
         self.upload(folder + "tagboat.yaml", manifest.encode(), commit="f" * 40, actor="ci")
@@ -155,8 +168,12 @@ class Uploads(Scenario):
         self.check_live(UPLOADED, sites("dev", "prod"), "1.0.0", "patched", 2)
         self.assertEqual(self.layer_versions(UPLOADED, HOME), [1, 2])
         self.assertEqual(self.layer_versions(UPLOADED, EUROPE), [1, 2])
-        # Every event was delivered twice.
+        self.assertEqual(self.heard(folder + "tagboat.yaml"), 2, "every event is delivered twice")
         self.assertEqual(len(self.executions(UPLOADED)), 2)
+
+    def heard(self, key):
+        """How many events of an object the function has answered."""
+        return sum(event["detail"]["object"]["key"] == key for event in self.world.answered("tagboat-artifact"))
 
     def second_execution(self, app):
         return until(lambda: len(e := self.executions(app)) == 2 and max(e, key=lambda x: x["startDate"])["name"], 30,
@@ -227,46 +244,6 @@ class Failures(Scenario):
         return lambdas.get_function(FunctionName=STOPPED.function, Qualifier="1")["Configuration"]["CodeSize"]
 
 
-class Approvals(Scenario):
-    def test_a_release_waits_for_its_approval_and_ends_when_it_is_rejected(self):
-        _, (_, answer) = self.push(ASKED, "1.0.0", ASKED.files("1.0.0", "first"))
-        release = answer["releases"][0]
-        token = until(lambda: self.token(release), 120, what="the question")
-        self.check_live(ASKED, sites("dev"), "1.0.0", "first", 1)
-        self.check_untouched(ASKED, sites("staging"))
-        self.world.aws.aws("stepfunctions", "send-task-failure", "--task-token", token, "--error", "Tagboat.Rejected", "--cause", "not today")
-        self.ends(release, "FAILED")
-        self.check_live(ASKED, sites("dev"), "1.0.0", "first", 1)
-        self.check_untouched(ASKED, sites("staging"))
-
-    def token(self, release):
-        """The token of the question, as the history of the execution shows it."""
-        history = self.world.aws.client("stepfunctions").get_execution_history(executionArn=self.execution(release)["executionArn"])["events"]
-        for event in history:
-            scheduled = json.loads(event.get("taskScheduledEventDetails", {}).get("parameters", "{}"))
-            if scheduled.get("Payload", {}).get("do") == "ask":
-                return scheduled["Payload"]["token"]
-        return None
-
-
-class Command(Scenario):
-    """The command on an installed stack: on its table, bucket and state machine, by its name alone."""
-
-    def test_a_version_is_rolled_back_by_hand(self):
-        for version, library in (("1.0.0", "first"), ("1.1.0", "second")):
-            _, (_, answer) = self.push(UNDONE, version, UNDONE.files(version, library))
-            self.ends(answer["releases"][0], "SUCCEEDED")
-        done = self.world.command("rollback", "--app", UNDONE.name, "--environment", "prod")
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertIn("1.0.0 is live in prod", done.stdout)
-        self.check_live(UNDONE, sites("dev"), "1.1.0", "second", 2)
-        self.check_live(UNDONE, sites("prod"), "1.0.0", "first", 1)
-        status = self.world.command("status", "--app", UNDONE.name, "--environment", "prod", "--json")
-        self.assertEqual({t["version"] for t in json.loads(status.stdout)}, {"1.0.0"})
-        by = json.loads(self.world.command("releases", "--app", UNDONE.name, "--json").stdout)[0]["request"]
-        self.assertEqual((by["trigger"], by["actor"]), ("rollback", "carol"))
-
-
 class Denied(Scenario):
     """What the roles may not do, although a program that runs with them could try."""
 
@@ -276,10 +253,14 @@ class Denied(Scenario):
         self.assertIn(caught.exception.response["Error"]["Code"], ("AccessDenied", "AccessDeniedException", "403"), caught.exception)
 
     def role(self, name):
-        return self.world.sessions[f"tagboat-{name}"]
+        return self.world.probes[f"{STACK}-{name}"]
 
-    def target(self, account=DEV, by="update", external="tagboat-dev"):
-        return self.world.aws.session(f"arn:aws:iam::{account}:role/tagboat-target", "e2e", self.role(by), ExternalId=external)
+    def target(self, account=DEV, by="update", external="tagboat-dev", **narrowed):
+        return self.world.aws.session(f"arn:aws:iam::{account}:role/tagboat-target", PROBE, self.role(by), ExternalId=external, **narrowed)
+
+    def allowed(self, credentials, service, operation, region=HOME, **arguments):
+        """What a role may do beside what it is refused: it is not the request that is wrong."""
+        return getattr(self.world.aws.client_with(credentials, service, region), operation)(**arguments)
 
     def test_tasks_write_only_where_they_have_to(self):
         state = self.world.state_bucket
@@ -289,6 +270,11 @@ class Denied(Scenario):
                 self.refused(self.role(role), "s3", "put_object", Bucket=state, Key=key, Body=b"")
         self.refused(self.role("stage"), "s3", "put_object", Bucket=self.world.uploads_bucket, Key="drops/tagged/deps/9.zip", Body=b"")
         self.refused(self.role("tally"), "s3", "get_object", Bucket=state, Key="config/registry.yaml")
+        for role, key in (("update", "staged/probe/x"), ("stage", "staged/probe/x"), ("plan", "releases/probe/plan.json"),
+                          ("manifest", "releases/probe/manifest.json"), ("snapshot", "releases/probe/snapshots/x")):
+            with self.subTest(role=role, key=key):
+                self.allowed(self.role(role), "s3", "put_object", Bucket=state, Key=key, Body=b"")
+        self.allowed(self.role("webhook"), "s3", "get_object", Bucket=state, Key="config/registry.yaml")
 
     def test_tasks_do_not_do_each_others_work(self):
         layer = {"LayerName": TAGGED.layer, "VersionNumber": 1}
@@ -307,15 +293,45 @@ class Denied(Scenario):
         self.refused(self.role("tally"), "dynamodb", "delete_table", TableName=self.world.table)
         self.refused(self.role("plan"), "stepfunctions", "start_execution", stateMachineArn=self.world.machine, input="{}")
 
-    def test_target_roles_trust_six_tasks_and_their_external_id(self):
+    TRUSTED = {"snapshot", "access", "update", "shift", "rollback", "prune", "doctor"}
+
+    def test_target_roles_trust_seven_tasks_and_their_external_id(self):
         arn = f"arn:aws:iam::{DEV}:role/tagboat-target"
-        for role in ("webhook", "admit", "publish", "share", "conclude", "report"):
+        others = {name.removeprefix(STACK + "-") for name in self.world.probes} - self.TRUSTED
+        self.assertEqual(len(others), 16, others)  # fifteen functions and the state machine
+        for role in sorted(others):
             with self.subTest(role=role):
-                self.refused(self.role(role), "sts", "assume_role", RoleArn=arn, RoleSessionName="e2e", ExternalId="tagboat-dev")
-        for external in ({}, {"ExternalId": "tagboat-prod"}):
-            with self.subTest(external):
-                self.refused(self.role("update"), "sts", "assume_role", RoleArn=arn, RoleSessionName="e2e", **external)
-        self.target()  # with its own id, it may
+                self.refused(self.role(role), "sts", "assume_role", RoleArn=arn, RoleSessionName=PROBE, ExternalId="tagboat-dev")
+        for role in sorted(self.TRUSTED):
+            with self.subTest(role=role):
+                for external in ({}, {"ExternalId": "tagboat-prod"}):
+                    self.refused(self.role(role), "sts", "assume_role", RoleArn=arn, RoleSessionName=PROBE, **external)
+                self.target(by=role)  # with its own id, it may
+        for somebody in (self.world.aws.admin(PARTNER), self.world.aws.admin(TOOLS)):
+            self.refused(somebody, "sts", "assume_role", RoleArn=arn, RoleSessionName=PROBE, ExternalId="tagboat-dev")
+
+    def test_a_session_for_one_application_touches_no_other(self):
+        """The very session policies that the tasks passed when they released an application."""
+        _, (_, answer) = self.push(NARROW, "1.0.0", NARROW.files("1.0.0", "first"))
+        self.ends(answer["releases"][0], "SUCCEEDED")
+        passed = {d["RoleSessionName"]: d["Policy"] for d in self.world.decisions()
+                  if d["action"] == "sts:AssumeRole" and d["allowed"] and "Policy" in d and f":{DEV}:" in d["resource"]}
+        by = {"snapshot": "snapshot", "access": "access", "update": "update", "shift": "shift"}
+        self.assertLessEqual({f"tagboat-{phase}-{NARROW.name}" for phase in by}, set(passed))
+        sessions = {phase: self.target(by=role, Policy=passed[f"tagboat-{phase}-{NARROW.name}"]) for phase, role in by.items()}
+        for phase in ("snapshot", "update"):
+            with self.subTest(phase):
+                self.allowed(sessions[phase], "lambda", "get_function", FunctionName=NARROW.function)
+                self.refused(sessions[phase], "lambda", "get_function", FunctionName=MOVED.function)
+                self.refused(sessions[phase], "lambda", "get_function", region=EUROPE, FunctionName=NARROW.function)
+        moved = {"FunctionName": MOVED.function, "Name": "live", "Description": "probe"}
+        self.allowed(sessions["shift"], "lambda", "update_alias", **dict(moved, FunctionName=NARROW.function))
+        self.refused(sessions["shift"], "lambda", "update_alias", **moved)
+        self.refused(sessions["update"], "lambda", "update_alias", **dict(moved, FunctionName=NARROW.function))
+        code = {"ZipFile": archive({"app.py": EMPTY})}
+        self.refused(sessions["update"], "lambda", "update_function_code", FunctionName=MOVED.function, **code)
+        self.refused(sessions["snapshot"], "lambda", "update_function_code", FunctionName=NARROW.function, **code)
+        self.allowed(self.target(), "lambda", "update_alias", **moved)  # without the policy, it may
 
     def test_target_roles_touch_only_their_functions_and_staged_code(self):
         code = {"ZipFile": archive({"app.py": EMPTY})}
@@ -329,12 +345,22 @@ class Denied(Scenario):
         self.refused(target, "s3", "get_object", Bucket=self.world.state_bucket, Key="config/registry.yaml")
         self.refused(target, "s3", "put_object", Bucket=self.world.state_bucket, Key="staged/tagged/x", Body=b"")
         self.refused(target, "iam", "list_roles")
+        self.allowed(target, "lambda", "get_function", FunctionName=TAGGED.function)
+        self.world.aws.client("s3").put_object(Bucket=self.world.state_bucket, Key="staged/probe/code", Body=b"code")
+        self.allowed(target, "s3", "get_object", Bucket=self.world.state_bucket, Key="staged/probe/code")
 
     def test_a_layer_that_is_not_shared_cannot_be_attached(self):
-        made = self.world.aws.client("lambda").publish_layer_version(LayerName="secret", Content={"ZipFile": layer_zip("secret")})
-        self.refused(self.target(), "lambda", "get_layer_version_by_arn", Arn=made["LayerVersionArn"])
-        self.refused(self.target(), "lambda", "update_function_configuration", FunctionName=TAGGED.function,
-                     Layers=[made["LayerVersionArn"]])
+        """Another function's layer version: no role of another account reads it until it is granted, version by version."""
+        functions = self.world.aws.client("lambda")
+        made = functions.publish_layer_version(LayerName="secret", Content={"ZipFile": layer_zip("secret")})["LayerVersionArn"]
+        attach = {"FunctionName": ATTACHED.function, "Layers": [made]}
+        self.refused(self.target(), "lambda", "get_layer_version_by_arn", Arn=made)
+        self.refused(self.target(), "lambda", "update_function_configuration", **attach)
+        functions.add_layer_version_permission(LayerName="secret", VersionNumber=1, StatementId="dev", Action="lambda:GetLayerVersion", Principal=DEV)
+        self.allowed(self.target(), "lambda", "get_layer_version_by_arn", Arn=made)
+        self.allowed(self.target(), "lambda", "update_function_configuration", **attach)
+        second = functions.publish_layer_version(LayerName="secret", Content={"ZipFile": layer_zip("other")})["LayerVersionArn"]
+        self.refused(self.target(), "lambda", "get_layer_version_by_arn", Arn=second)
 
     def test_accounts_that_are_no_targets_read_nothing(self):
         partner = self.world.aws.admin(PARTNER)

@@ -6,7 +6,7 @@ import unittest
 import urllib.error
 import urllib.request
 
-from checks import Scenario, sites, slow
+from checks import Scenario, end_world, sites, slow
 from endure import Mortal, release_all
 from processes import ROOT, binary
 from world import DEV, EUROPE, GITHUB_TOKEN, HOME, SITES, STAGING, TOOLS, WEBHOOK_SECRET, App, World, layer_zip, until
@@ -90,15 +90,19 @@ def separate(world):
 
 
 def tearDownModule():
-    if Scenario.world:
-        Scenario.world.close()
+    end_world()
 
 
 def session(world):
-    """One role for all that serve does in the tools account. Target accounts trust the names of the stack's roles, so it is one of them."""
-    policy = {"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Action": ["s3:*", "lambda:*", "sts:AssumeRole"], "Resource": "*"}]}
-    world.aws.client("iam").put_role_policy(RoleName="tagboat-update", PolicyName="serve", PolicyDocument=json.dumps(policy))
+    """One role for all that serve does in the tools account: it may do what all tasks of the stack may together, and look
+    whether its buckets keep versions. Target accounts trust the names of the stack's roles, so it is one of them."""
+    iam, buckets = world.aws.client("iam"), (world.state_bucket, world.uploads_bucket)
+    statements = [{"Effect": "Allow", "Action": "s3:GetBucketVersioning", "Resource": [f"arn:aws:s3:::{bucket}" for bucket in buckets]}]
+    for role in world.sessions:
+        for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+            statements += iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]["Statement"]
+    union = {"Version": "2012-10-17", "Statement": [s for i, s in enumerate(statements) if s not in statements[:i]]}
+    iam.put_role_policy(RoleName="tagboat-update", PolicyName="serve", PolicyDocument=json.dumps(union))
     return {name.upper(): value for name, value in world.sessions["tagboat-update"].items()}
 
 

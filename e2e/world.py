@@ -1,5 +1,8 @@
 """The world of the end-to-end tests: Tagboat deployed from its template on the emulator, target accounts from theirs,
 functions in them, and a GitHub."""
+import fnmatch
+import hashlib
+import hmac
 import io
 import json
 import os
@@ -32,6 +35,17 @@ GITHUB_TOKEN = "e2e-github-token"
 # Environment, account and region of everything that releases go to.
 SITES = (("dev", DEV, HOME), ("staging", STAGING, HOME), ("prod", PROD, HOME), ("prod", PROD, EUROPE))
 TARGETS = {"dev": DEV, "staging": STAGING, "prod": PROD}
+
+# What roles ask for although they are denied it, and why that is as it should be. Every other denial fails the tests:
+# something that the roles do not allow is tried, and what becomes of it may not be seen in the end.
+DENIALS = (
+    ("doctor", "sts:AssumeRole", "arn:aws:iam::*:role/tagboat-target", "tries the role without its external id"),
+    ("stage", "s3:ListBucket", "arn:aws:s3:::tagboat-sta*", "looks whether code is staged; who may not list is denied what is not there"),
+    ("update", "s3:ListBucket", "arn:aws:s3:::tagboat-sta*", "the same for code that is kept"),
+    ("rollback", "s3:ListBucket", "arn:aws:s3:::tagboat-sta*", "the same for code that is kept"),
+)
+# The sessions of tests that provoke denials have this name.
+PROBE = "probe"
 
 EMPTY = "def handler(event, context):\n    return {'statusCode': 200, 'version': 'by hand'}\n"
 
@@ -67,7 +81,7 @@ class Emulator:
 
     def client_with(self, credentials, service, region=HOME):
         return boto3.client(service, region_name=region, endpoint_url=self.url,
-                            config=Config(retries={"total_max_attempts": 2}, max_pool_connections=30), **credentials)
+                            config=Config(retries={"total_max_attempts": 2}, max_pool_connections=30, read_timeout=600), **credentials)
 
     def admin(self, account):
         """Credentials of a user with all rights in an account; made while nothing is enforced yet."""
@@ -130,7 +144,17 @@ class GitHub:
         return sha
 
     def delivery(self, event, tag):
-        return self.call("POST", "delivery", {"event": event, "tag": tag})
+        """A webhook as GitHub sends it, signed here: HMAC-SHA256 over its bytes (GitHub docs, Validating webhook deliveries)."""
+        made = self.call("POST", "delivery", {"event": event, "tag": tag})
+        headers = {name: value for name, value in made["headers"].items() if not name.startswith("X-Hub-Signature")}
+        return {"headers": dict(headers, **{"X-Hub-Signature-256": signature(made["body"])}), "body": made["body"]}
+
+    def app(self):
+        """The credentials of an app that is installed in the repository."""
+        return self.call("GET", "app")
+
+    def checks(self, sha):
+        return self.call("GET", "checks?sha=" + sha)
 
     def deployments(self, sha):
         return [d for d in self.call("GET", "deployments") or [] if d["SHA"] == sha]
@@ -139,14 +163,22 @@ class GitHub:
         return self.call("GET", "statuses?sha=" + sha) or []
 
 
+def signature(body, algorithm="sha256"):
+    """The signature of a body, as a header has it."""
+    return f"{algorithm}=" + hmac.new(WEBHOOK_SECRET.encode(), body.encode(), getattr(hashlib, algorithm)).hexdigest()
+
+
 class World:
     """Everything, ready for releases."""
 
-    def __init__(self, name, apps, environments=(), functions=None):
+    def __init__(self, name, apps, environments=(), functions=None, github_app=False, parameters=None, hasty=False):
         """The name is that of the logs' folder; apps are those that the registry knows; environments are added to those of
-        TARGETS. functions are the names that target accounts allow; by default those of the apps."""
+        TARGETS. functions are the names that target accounts allow; by default those of the apps. The stack authenticates
+        at GitHub with a token, or as an app; parameters are more ones of its template. hasty is for runs in which most
+        releases fail: the state machine repeats a task once, after a second."""
         build()
         self.apps, self.more_environments = list(apps), environments
+        self.github_app, self.parameters, self.hasty = github_app, parameters or {}, hasty
         self.allowed = functions or ",".join(app.name + "-*" for app in apps)
         self.folder = tempfile.mkdtemp(prefix="tagboat-e2e-")
         self.processes = Processes(os.path.join(BUILD, "logs", name))
@@ -173,6 +205,29 @@ class World:
         self.put_registry()
         self.aws.enforce_iam()
 
+    def decisions(self, since=0):
+        """What IAM decided since an offset of its log."""
+        with open(self.iam_log, encoding="utf-8") as log:
+            log.seek(since)
+            return [json.loads(line) for line in log if line.endswith("\n")]
+
+    def unexpected(self, since=0):
+        """Denials that no test provoked and that DENIALS does not explain, as sentences."""
+        denied = {(d["who"].split(":", 5)[-1], d["action"], d["resource"]) for d in self.decisions(since) if not d["allowed"]
+                  and ":assumed-role/" in d["who"] and not d["who"].endswith("/" + PROBE)}
+        return sorted(f"{who} was denied {action} on {resource}" for who, action, resource in denied if not any(
+            who.startswith(f"assumed-role/{STACK}-{role}/") and action == known and fnmatch.fnmatchcase(resource, pattern)
+            for role, known, pattern, _ in DENIALS))
+
+    def end(self):
+        """Ends it, and fails if a role was denied what it needed."""
+        try:
+            unexpected = self.unexpected()
+        finally:
+            self.close()
+        if unexpected:
+            raise AssertionError("IAM denied what nobody expected it to:\n" + "\n".join(unexpected))
+
     def close(self):
         self.processes.close()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -181,6 +236,8 @@ class World:
 
     def stack(self, path, name, account, region, parameters):
         template = samx.plain(os.path.join(ROOT, path))
+        if self.hasty:
+            hasten(template)
         return Stack(template, name, account, region, lambda service: self.aws.client(service, account, region), parameters,
                      code=lambda function: archive({"bootstrap": f"run by lambdahost: {function}"})).create()
 
@@ -188,11 +245,12 @@ class World:
         secrets = self.aws.client("secretsmanager")
         # A trailing newline, as editors leave it, is no part of a secret.
         webhook = secrets.create_secret(Name="tagboat/webhook", SecretString=WEBHOOK_SECRET + "\n")["ARN"]
-        github = secrets.create_secret(Name="tagboat/github", SecretString=GITHUB_TOKEN)["ARN"]
+        credentials = json.dumps(self.github.app()) if self.github_app else GITHUB_TOKEN + "\n"
+        github = secrets.create_secret(Name="tagboat/github", SecretString=credentials)["ARN"]
         targets = ",".join(TARGETS.values())
         self.tools = self.stack("template.yaml", STACK, TOOLS, HOME, {
             "WebhookSecretArn": webhook, "GitHubSecretArn": github, "GitHubApiUrl": self.github.url + "/api/v3",
-            "TargetAccounts": targets, "OrganizationId": ORGANIZATION,
+            "TargetAccounts": targets, "OrganizationId": ORGANIZATION, **self.parameters,
         })
         self.europe = self.stack("iam/region.yaml", STACK + "-eu", TOOLS, EUROPE,
                                  {"ToolsStack": STACK, "TargetAccounts": targets, "OrganizationId": ORGANIZATION})
@@ -200,13 +258,17 @@ class World:
         self.state_bucket, self.uploads_bucket = outputs["StateBucketName"], outputs["UploadsBucketName"]
         self.machine, self.table = outputs["StateMachineArn"], outputs["LedgerTableName"]
         self.staging_bucket = self.europe.outputs()["StagingBucketName"]
-        self.tell_outputs(outputs)
+        self.tell_stack(outputs)
 
-    def tell_outputs(self, outputs):
-        """The stack's resources were made one by one; a stack of its name tells its outputs, as CloudFormation would."""
+    def tell_stack(self, outputs):
+        """The stack's resources were made one by one; a stack of its name tells its outputs and parameters, as CloudFormation
+        would."""
+        parameters = {name: str(value) for name, value in self.tools.parameters.items()}
         template = {"Resources": {"Nothing": {"Type": "AWS::CloudFormation::WaitConditionHandle"}},
+                    "Parameters": {name: {"Type": "String", "Default": value} for name, value in parameters.items()},
                     "Outputs": {name: {"Value": value} for name, value in outputs.items()}}
-        self.aws.client("cloudformation").create_stack(StackName=STACK, TemplateBody=json.dumps(template))
+        self.aws.client("cloudformation").create_stack(StackName=STACK, TemplateBody=json.dumps(template), Parameters=[
+            {"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()])
 
     def command(self, *arguments):
         """The tagboat command on the stack, with the credentials of an administrator."""
@@ -255,9 +317,10 @@ class World:
 
     def host_functions(self):
         """Tells the Lambda host what the template says of each function; what AWS would set is added: region, role, endpoint."""
-        functions, self.sessions = {}, {}
+        functions, self.sessions, self.probes = {}, {}, {}
         for logical, p in self.tools.functions().items():
             role = self.sessions[p["FunctionName"]] = self.aws.service_session(p["Role"], "lambda.amazonaws.com")
+            self.probes[p["FunctionName"]] = self.aws.session(p["Role"], PROBE, self.aws.admin(TOOLS))
             environment = dict(p.get("Environment", {}).get("Variables", {}))
             environment.update({
                 "AWS_REGION": HOME, "AWS_DEFAULT_REGION": HOME, "AWS_ENDPOINT_URL": self.aws.url,
@@ -268,12 +331,19 @@ class World:
                 "bootstrap": os.path.join(BUILD, "functions", logical.removesuffix("Function").lower()),
                 "environment": environment, "timeout": p["Timeout"],
             }
+        release = f"{STACK}-release"
+        self.probes[release] = self.aws.session(f"arn:aws:iam::{TOOLS}:role/{release}", PROBE, self.aws.admin(TOOLS))
         with open(self.hosted, "w", encoding="utf-8") as file:
             json.dump({"functions": functions}, file)
 
-    def cold(self):
-        """Ends the functions' idle processes: the next invocations start cold."""
-        urllib.request.urlopen(urllib.request.Request(f"http://{self.host}/idle", method="DELETE"), timeout=30).close()
+    def cold(self, function=""):
+        """Ends the idle processes of a function, or of all: the next invocations start cold."""
+        urllib.request.urlopen(urllib.request.Request(f"http://{self.host}/idle/{function}", method="DELETE"), timeout=30).close()
+
+    def answered(self, function):
+        """The payloads of the invocations that a function has answered."""
+        with urllib.request.urlopen(f"http://{self.host}/answered/{function}", timeout=30) as response:
+            return json.load(response)
 
     # ---- Configured by the platform team. ----
 
@@ -293,8 +363,22 @@ class World:
     def put_registry(self):
         s3 = self.aws.client("s3")
         s3.put_object(Bucket=self.state_bucket, Key="config/registry.yaml", Body=json.dumps(self.registry(), indent=1).encode())
-        for app in self.apps:
+        for app in list(self.apps):
             s3.put_object(Bucket=self.state_bucket, Key=f"manifests/{app.name}.yaml", Body=app.manifest(code=False).encode())
+
+
+def hasten(template):
+    """Cuts every Retry of the state machines short."""
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::StepFunctions::StateMachine":
+            cut(resource["Properties"])
+
+
+def cut(node):
+    for item in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        cut(item)
+    for retry in node.get("Retry", []) if isinstance(node, dict) else ():
+        retry.update(IntervalSeconds=1, MaxAttempts=1)
 
 
 class App:
@@ -364,13 +448,25 @@ def http_event(delivery, path="/webhooks/github"):
     }
 
 
+class Patience:
+    """How long is waited for what may never come: longer where others use the machine, too, but not where it is known
+    already that it will not come."""
+
+    FACTOR = 4
+    lost = staticmethod(lambda: False)
+    REST = 20  # seconds
+
+
 def until(condition, seconds=120, pause=0.3, what=""):
-    """The first true value of a condition."""
-    end = time.monotonic() + seconds
+    """The first true value of a condition, which takes so many seconds at most on an idle machine."""
+    began = time.monotonic()
+    end = began + Patience.FACTOR * seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise TimeoutError(f"waited {seconds} s for {what or condition}")
+            raise TimeoutError(f"waited {time.monotonic() - began:.0f} s for {what or condition}")
+        if Patience.lost():
+            end = min(end, time.monotonic() + Patience.REST)
         time.sleep(pause)

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"net/http"
 
 	"github.com/tagboat/tagboat/internal/sim/github"
@@ -11,6 +14,7 @@ import (
 type control struct {
 	server     *github.Server
 	repository *github.Repository
+	key        *rsa.PrivateKey
 }
 
 // asked are the fields of all the requests.
@@ -79,6 +83,22 @@ func (c control) deployments(w http.ResponseWriter, _ *http.Request) {
 
 func (c control) statuses(w http.ResponseWriter, r *http.Request) {
 	reply(w, c.server.CommitStatuses(c.repository, r.URL.Query().Get("sha")))
+}
+
+func (c control) checks(w http.ResponseWriter, r *http.Request) {
+	runs := []github.CheckRun{}
+	for _, run := range c.server.CheckRuns(c.repository) {
+		if run.HeadSHA == r.URL.Query().Get("sha") {
+			runs = append(runs, run)
+		}
+	}
+	reply(w, runs)
+}
+
+// app tells the credentials of the app, made anew for each run.
+func (c control) app(w http.ResponseWriter, _ *http.Request) {
+	key := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(c.key)})
+	reply(w, map[string]any{"app_id": appID, "private_key": string(key)})
 }
 
 // outage makes GitHub answer no question for as long as it is down.

@@ -5,7 +5,8 @@
 //	POST /control/tag       {"name", "sha"}
 //	POST /control/delivery  {"event": "push", "tag"}  →  {"headers", "body"}, signed
 //	POST /control/outage    {"down"}: no question is answered while it is true
-//	GET  /control/deployments, /control/statuses?sha=
+//	GET  /control/deployments, /control/statuses?sha=, /control/checks?sha=
+//	GET  /control/app  →  {"app_id", "private_key"} of an app that is installed in the repository
 //
 // usage: githubhost -repository ID -name OWNER/NAME, with GITHUB_TOKEN and
 // WEBHOOK_SECRET in the environment. It prints its address and serves until it
@@ -14,6 +15,8 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"errors"
 	"flag"
 	"fmt"
@@ -28,6 +31,9 @@ import (
 	"github.com/tagboat/tagboat/internal/sim/github"
 )
 
+// The app and its installation.
+const appID, installation = 4711, 815
+
 func main() {
 	id := flag.Int64("repository", 1, "`id` of the repository")
 	name := flag.String("name", "acme/orders", "its `name`")
@@ -37,22 +43,30 @@ func main() {
 	server.SetSecret(os.Getenv("WEBHOOK_SECRET"))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := serve(ctx, handler(server, server.AddRepository(*id, *name))); err != nil {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "githubhost:", err)
+		os.Exit(1)
+	}
+	server.SetApp(appID, installation, &key.PublicKey)
+	c := control{server, server.AddRepository(*id, *name), key}
+	if err := serve(ctx, c.handler()); err != nil {
 		fmt.Fprintln(os.Stderr, "githubhost:", err)
 		os.Exit(1)
 	}
 }
 
-func handler(server *github.Server, repository *github.Repository) http.Handler {
-	c := control{server, repository}
+func (c control) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/", server)
+	mux.Handle("/", c.server)
 	mux.HandleFunc("POST /control/commit", c.commit)
 	mux.HandleFunc("POST /control/tag", c.tag)
 	mux.HandleFunc("POST /control/delivery", c.delivery)
 	mux.HandleFunc("POST /control/outage", c.outage)
 	mux.HandleFunc("GET /control/deployments", c.deployments)
 	mux.HandleFunc("GET /control/statuses", c.statuses)
+	mux.HandleFunc("GET /control/checks", c.checks)
+	mux.HandleFunc("GET /control/app", c.app)
 	return mux
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -19,20 +20,27 @@ type host struct {
 	config string
 	logs   string
 
-	mu   sync.Mutex
-	idle map[string][]*process
-	next int
+	mu       sync.Mutex
+	idle     map[string][]*process
+	answered map[string][]json.RawMessage // payloads, by function
+	next     int
 }
 
 func newHost(ctx context.Context, config, logs string) *host {
-	return &host{ctx: ctx, config: config, logs: logs, idle: map[string][]*process{}}
+	return &host{ctx: ctx, config: config, logs: logs, idle: map[string][]*process{}, answered: map[string][]json.RawMessage{}}
 }
 
-// ServeHTTP implements http.Handler. DELETE /idle ends the processes that wait
-// for events, so that the next ones start cold.
+// ServeHTTP implements http.Handler. DELETE /idle/<function> ends the processes
+// of a function that wait for events, so that its next ones start cold;
+// DELETE /idle those of all. GET /answered/<function> lists the payloads of its
+// invocations that are over.
 func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodDelete && r.URL.Path == "/idle" {
-		h.recycle()
+	if name, idle := strings.CutPrefix(r.URL.Path, "/idle"); idle && r.Method == http.MethodDelete {
+		h.recycle(strings.TrimPrefix(name, "/"))
+		return
+	}
+	if name, ok := strings.CutPrefix(r.URL.Path, "/answered/"); ok {
+		h.tell(w, name)
 		return
 	}
 	arn, ok := strings.CutPrefix(r.URL.Path, "/2015-03-31/functions/")
@@ -52,9 +60,7 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	result := p.invoke(arn, payload)
-	if p.alive() {
-		h.giveBack(p)
-	}
+	h.done(p, payload)
 	w.Header().Set("Content-Type", "application/json")
 	if result.failed {
 		w.Header().Set("X-Amz-Function-Error", "Unhandled")
@@ -89,20 +95,36 @@ func (h *host) take(name string) (*process, error) {
 	return start(h.ctx, name, f, log)
 }
 
-// recycle ends the idle processes.
-func (h *host) recycle() {
+// recycle ends the idle processes of a function, or of all if it has no name.
+func (h *host) recycle(function string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, idle := range h.idle {
+	for name, idle := range h.idle {
+		if function != "" && name != function {
+			continue
+		}
 		for _, p := range idle {
 			p.end(result{})
 		}
+		delete(h.idle, name)
 	}
-	clear(h.idle)
 }
 
-func (h *host) giveBack(p *process) {
+// done keeps a process that has answered for the next event.
+func (h *host) done(p *process, payload []byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.idle[p.name] = append(h.idle[p.name], p)
+	if json.Valid(payload) {
+		h.answered[p.name] = append(h.answered[p.name], payload)
+	}
+	if p.alive() {
+		h.idle[p.name] = append(h.idle[p.name], p)
+	}
+}
+
+func (h *host) tell(w http.ResponseWriter, function string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(append([]json.RawMessage{}, h.answered[function]...)) // a caller that went away needs no answer
 }

@@ -15,7 +15,11 @@ import (
 
 // initTime is how long a process may take until it asks for its first event
 // (Lambda developer guide, Lambda execution environment: init phase).
-const initTime = 10 * time.Second
+// It is multiplied like every timeout: where tests run, many functions share
+// few processors.
+const initTime = patience * 10 * time.Second
+
+const patience = 4
 
 // process is one execution environment: a bootstrap binary and the Runtime API
 // that it alone talks to (Lambda developer guide, Runtime API).
@@ -47,7 +51,7 @@ func start(ctx context.Context, name string, f function, log *os.File) (*process
 		return nil, err
 	}
 	p := &process{
-		name: name, timeout: time.Duration(f.Timeout) * time.Second,
+		name: name, timeout: patience * time.Duration(f.Timeout) * time.Second,
 		events: make(chan event), results: make(chan result, 1), exited: make(chan struct{}),
 	}
 	p.cmd = exec.CommandContext(ctx, f.Bootstrap)
