@@ -155,7 +155,8 @@ func notRestored(environment string, results map[string]release.Result) []releas
 func remedyOf(left []release.Result) string {
 	lines := []string{"Not restored:"}
 	for _, result := range left {
-		line := result.Step + ": " + cmp.Or(result.Error, "its rollback did not come to its end; compare it with the plan.")
+		line := result.Step + ": " + cmp.Or(result.Error, "its rollback did not come to its end; compare it with the plan")
+		line = strings.TrimSuffix(line, ".") + "."
 		if result.Remedy != "" {
 			line += " " + result.Remedy
 		}

@@ -478,7 +478,7 @@ func TestTheGuideAndTheScriptKnowTheSame(t *testing.T) {
 			t.Errorf("step %s is not in the script or not in docs/install.md", step)
 		}
 	}
-	for _, match := range regexp.MustCompile("install\\.sh ([a-z]+)").FindAllSubmatch(guide, -1) {
+	for _, match := range regexp.MustCompile(`install\.sh ([a-z]+)`).FindAllSubmatch(guide, -1) {
 		if !slices.Contains(strings.Fields(string(steps[1])), string(match[1])) {
 			t.Errorf("docs/install.md runs the step %s, which does not exist", match[1])
 		}
