@@ -3,8 +3,10 @@ package app
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/tagboat/tagboat/internal/ghapi"
+	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
 	"github.com/tagboat/tagboat/internal/report"
 )
@@ -216,11 +218,27 @@ func (r *Reporting) commitStatus(ctx context.Context, rel *release.Release, repo
 	if digest == told.Status && !anew {
 		return nil
 	}
+	if outdone, err := r.outdone(ctx, rel); err != nil || outdone {
+		return err
+	}
 	err := r.GitHub.CommitStatus(ctx, repository, rel.Source.Commit, state, "tagboat/"+rel.App, sentence, r.Herald.link(rel))
 	if err == nil {
 		told.Status = digest
 	}
 	return err
+}
+
+// outdone tells whether a newer release of the app is of the same commit, as the next
+// attempt is: of releases that have ended, the newest has the commit's status.
+func (r *Reporting) outdone(ctx context.Context, rel *release.Release) (bool, error) {
+	if !rel.State.Ended() {
+		return false, nil
+	}
+	const newest = 10 // more that began within the time that an end is told are not of one commit
+	rels, err := r.Ledger.List(ctx, ledger.Filter{App: rel.App, Limit: newest})
+	return slices.ContainsFunc(rels, func(other release.Release) bool {
+		return other.ID != rel.ID && other.Source.Commit == rel.Source.Commit && other.Created.After(rel.Created)
+	}), err
 }
 
 // check writes the release's check run, or brings it up to date.

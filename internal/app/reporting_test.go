@@ -13,6 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"github.com/tagboat/tagboat/internal/app"
 	"github.com/tagboat/tagboat/internal/demo"
 	"github.com/tagboat/tagboat/internal/ghapi"
 	"github.com/tagboat/tagboat/internal/ledger"
@@ -353,6 +357,38 @@ func TestALateUpdateDoesNotStandLast(t *testing.T) {
 				t.Errorf("there is still to tell: %+v", left)
 			}
 		})
+	}
+}
+
+// TestTheStatusOfACommitIsThatOfItsLastAttempt: the end of the first is told once
+// more after the second has succeeded, and must not stand last.
+func TestTheStatusOfACommitIsThatOfItsLastAttempt(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+	first := w.released("v1.1.0", quick(t, demo.Broken))
+	wantState(t, first, release.FailedClean)
+	for _, region := range []string{demo.Home, demo.Europe} { // what the code wanted is there now
+		w.configure(demo.Prod, region, "orders-api", &lambda.UpdateFunctionConfigurationInput{Environment: &types.Environment{
+			Variables: map[string]string{"LOG_LEVEL": "info", "PAYMENTS_URL": "https://payments.example"},
+		}})
+	}
+	second := w.ordered(app.Order{App: "orders", Tag: "v1.1.0", Retry: true, By: "carol"})
+	wantState(t, second, release.Succeeded)
+	refused := false
+	w.GitHub.OnRequest(func(req *http.Request) github.Fault { // the first that is told is told later
+		if refused || req.Method != http.MethodPost || !strings.Contains(req.URL.Path, "/statuses/") {
+			return github.Fault{}
+		}
+		refused = true
+		return github.Fault{Status: http.StatusBadGateway}
+	})
+	w.settled(10 * time.Minute)
+	w.settled(time.Hour)
+	if got := w.lastStatus(); got.State != "success" {
+		t.Errorf("the commit's status is %q (%s) in the end, want that of the attempt that succeeded", got.State, got.Description)
+	}
+	w.settled(time.Hour)
+	if left := w.untold(); len(left) > 0 {
+		t.Errorf("there is still to tell: %+v", left)
 	}
 }
 
