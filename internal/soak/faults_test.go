@@ -192,6 +192,10 @@ func refusedBy(status int, header http.Header) httpFault {
 // onSettle decides whether an update settles well. It is called under the
 // cloud's lock.
 func (w *world) onSettle(u sim.Update) *sim.Failure {
+	// A step has 30 minutes for an update of the code, one of the settings and a publication.
+	if 2*w.timing.Update+w.timing.Publish > 30*time.Minute {
+		w.settleFailures[u.Account+u.Region+u.Function]++
+	}
 	if !w.d.chance(w.rate(w.s.rates.settle)) {
 		return nil
 	}

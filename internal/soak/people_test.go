@@ -15,6 +15,7 @@ import (
 
 	"github.com/tagboat/tagboat/internal/app"
 	"github.com/tagboat/tagboat/internal/release"
+	"github.com/tagboat/tagboat/internal/sim"
 )
 
 func yamlText(value any) (string, error) {
@@ -143,9 +144,15 @@ func (w *world) slowDown() {
 	timing.Update, timing.Publish = w.d.between(time.Minute, 40*time.Minute), w.d.between(0, 5*time.Minute)
 	w.draw("Lambda: updates InProgress for long")
 	w.log.add("lambda", "updates take %s, publications %s", timing.Update, timing.Publish)
-	w.cloud.SetTiming(timing)
+	w.setTiming(timing)
 	_ = w.clock.Sleep(context.Background(), w.d.between(0, 5*time.Minute)) // cannot fail
-	w.cloud.SetTiming(w.s.timing)
+	w.setTiming(w.s.timing)
+}
+
+// setTiming is how long updates take that begin from now on.
+func (w *world) setTiming(timing sim.Timing) {
+	w.timing = timing
+	w.cloud.SetTiming(timing)
 }
 
 // retry asks for another attempt of a release that failed.

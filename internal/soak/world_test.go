@@ -59,7 +59,8 @@ type world struct {
 	calls, faults, executions int
 	invocations               int
 	edges                     map[asl.Edge]int
-	settleFailures            map[string]int
+	timing                    sim.Timing     // of updates that begin now
+	settleFailures            map[string]int // updates that end Failed or come too late, by function
 	drawn                     map[string]int // what happened, by kind
 	log                       *transcript
 	watch
@@ -84,7 +85,7 @@ func newWorld(s scenario, machine *asl.Machine) *world {
 
 // build makes the accounts, the repositories and the functions, before anything breaks.
 func (w *world) build(ctx context.Context) error {
-	w.cloud.SetTiming(sim.Timing{})
+	w.setTiming(sim.Timing{})
 	w.cloud.Organization(organization, toolsAccount)
 	if err := w.buildTools(ctx); err != nil {
 		return err
@@ -104,7 +105,7 @@ func (w *world) build(ctx context.Context) error {
 	}
 	w.hub.SetSecret(webhookSecret)
 	w.hub.SetToken(githubToken)
-	w.cloud.SetTiming(w.s.timing)
+	w.setTiming(w.s.timing)
 	w.cloud.OnInvoke(runPython)
 	w.cloud.OnCall(w.onCall)
 	w.cloud.OnSettle(w.onSettle)
