@@ -7,7 +7,7 @@ import time
 import unittest
 
 from processes import ROOT
-from world import ORGANIZATION, PARTNER, SITES, TOOLS, http_event, layer_zip, until
+from world import HOME, ORGANIZATION, PARTNER, SITES, TOOLS, http_event, layer_zip, until
 
 
 def slow(test):
