@@ -56,7 +56,7 @@ class People(Scenario):
     def check_sent(self, release, *wanted):
         """The topic sent these sentences of a release, and no others."""
         self.comes(lambda: {m["Message"] for m in self.told.all() if release in m["Message"]}, {
-            f"{sentence} Details: tagboat show {release}" for sentence in wanted})
+            f"{sentence} (tagboat show {release})" for sentence in wanted})
 
     def comes(self, look, wanted):
         with contextlib.suppress(TimeoutError):
@@ -88,7 +88,8 @@ class Approvals(People):
             self.assertEqual(record["environments"][1]["approval"]["by"], "carol")
         self.check_heard(release, ("Environment Started", "dev"), ("Environment Released", "dev"), ("Approval Asked", "gated"),
                          ("Environment Started", "gated"), ("Environment Released", "gated"), ("Release Ended", "succeeded"))
-        self.check_sent(release, "approved 1.0.0 asks to be released to gated.")
+        self.check_sent(release, "approved 1.0.0 asks to be released to gated. "
+                        f"Answer with: tagboat approve {release} or tagboat reject {release}")
         self.doctor_finds_it_well()
 
     def doctor_finds_it_well(self):

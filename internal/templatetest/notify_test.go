@@ -111,7 +111,7 @@ func TestTheTopicsMessagesAreValidText(t *testing.T) {
 		if err := json.Unmarshal([]byte(sent), &text); err != nil {
 			t.Errorf("%s: %v\n%s", happening, err, sent)
 		}
-		if !strings.HasPrefix(text, "orders 1.1.0 ") || !strings.HasSuffix(text, " Details: tagboat show orders-1") {
+		if !strings.HasPrefix(text, "orders 1.1.0 ") || !strings.HasSuffix(text, " (tagboat show orders-1)") {
 			t.Errorf("%s: the message is %q", happening, text)
 		}
 	}
