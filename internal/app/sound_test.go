@@ -131,6 +131,10 @@ func (w *world) wrongGrants(rels []release.Release) []string {
 			}
 		}
 	}
+	taken := map[string]bool{}
+	for _, r := range w.revocations() {
+		taken[r.Layer+" "+r.Grant.String()] = true
+	}
 	var problems []string
 	for arn := range planned {
 		there := w.grantsOf(arn)
@@ -140,7 +144,7 @@ func (w *world) wrongGrants(rels []release.Release) []string {
 			}
 		}
 		for who := range granted[arn] {
-			if !there[who] && w.published(arn) {
+			if !there[who] && !taken[arn+" "+who] && w.published(arn) {
 				problems = append(problems, fmt.Sprintf("layer %s was shared with %s, and is not", arn, who))
 			}
 		}

@@ -92,6 +92,8 @@ type UnsharedIn struct {
 	Revocation *release.Revocation `json:"revocation,omitempty"`
 
 	version layer.Version
+	// began is true if this order put the revocation on record.
+	began bool
 }
 
 // UsedBy is a function that uses a layer version.
@@ -111,7 +113,8 @@ type UsedBy struct {
 //
 // What is to go is recorded first ([release.Revocation]): releases that come
 // between, and all that come later, leave the grant out until a person lifts
-// that. Then the statements are removed. A crash between the two leaves a grant
+// that. Then it is looked once more for releases that need it, and the statements
+// are removed. A refusal before anything is removed lifts that again. A crash between the two leaves a grant
 // that is on record as not yet gone; the same order again goes on.
 type Unshares struct {
 	*Core
@@ -143,33 +146,101 @@ func (u *Unshares) Take(ctx context.Context, order Unsharing) (Unshared, error) 
 		return found, release.Errorf(release.Conflict, "%s is needed by %s: %s", found.Layer, look.grant, strings.Join(found.NeedsForce, "; ")).
 			WithRemedy("Release a newer version of the layer there first, or add --force: what runs keeps running, and its next update with this version fails.")
 	}
+	if err := look.record(ctx, order); err != nil {
+		return found, halfTaken(err, nil)
+	}
+	// If we crash from here on, the grants are on record as not yet gone.
+	if err := look.again(ctx, order); err != nil {
+		return found, look.lift(ctx, order.By, found.Regions, err)
+	}
 	for i := range found.Regions {
-		if err := u.take(ctx, order, look.grant, &found.Regions[i]); err != nil {
-			return found, halfTaken(err, found.Regions[:i])
+		began, err := u.take(ctx, look.grant, &found.Regions[i])
+		if err == nil {
+			continue
 		}
+		err = halfTaken(err, found.Regions[:i])
+		if kind := release.KindOf(err); kind == release.Conflict || kind == release.Denied {
+			if began {
+				i++ // what may be gone is not to be shared again
+			}
+			err = look.lift(ctx, order.By, found.Regions[i:], err)
+		}
+		return found, err
 	}
 	return found, nil
 }
 
-// take takes the version back in one region, and records that.
-func (u *Unshares) take(ctx context.Context, order Unsharing, grant release.Grant, in *UnsharedIn) error {
-	if in.Revocation != nil && in.State == UnshareTaken && !in.Revocation.Gone.IsZero() {
+// record records what is to go. It does so for all regions before anything goes:
+// what is planned from now on leaves the grant out.
+func (l *unshareLook) record(ctx context.Context, order Unsharing) error {
+	for i := range l.found.Regions {
+		in := &l.found.Regions[i]
+		if in.done() {
+			continue
+		}
+		r, err := l.Ledger.Revoke(ctx, release.Revocation{Layer: in.ARN, Grant: l.grant, Reason: order.Reason, By: order.By})
+		if err != nil {
+			return err
+		}
+		in.began = in.Revocation == nil && r.By == order.By && r.Reason == order.Reason
+	}
+	return nil
+}
+
+// done tells whether nothing is left to do: the grant was seen to be gone, and is not there.
+func (in UnsharedIn) done() bool {
+	return in.State == UnshareTaken && in.Revocation != nil && !in.Revocation.Gone.IsZero()
+}
+
+// again looks once more for releases that need the grant: one may have been planned
+// with it between the look and the record.
+func (l *unshareLook) again(ctx context.Context, order Unsharing) error {
+	if order.Force && order.Seen == "" {
 		return nil
 	}
-	_, err := u.Ledger.Revoke(ctx, release.Revocation{Layer: in.ARN, Grant: grant, Reason: order.Reason, By: order.By})
-	if err != nil {
+	now := *l
+	now.found.NeedsForce, now.found.Functions = nil, nil
+	if err := now.needs(ctx); err != nil {
 		return err
 	}
-	// If we crash from here on, the grant is on record as not yet gone.
-	if err := u.Layers.TakeBack(ctx, toolsTarget(in.Region, in.ARN), in.ARN, grant); err != nil {
-		return err
+	since := slices.DeleteFunc(now.found.NeedsForce, func(need string) bool { return slices.Contains(l.found.NeedsForce, need) })
+	if len(since) == 0 {
+		return nil
+	}
+	return release.Errorf(release.Conflict, "%s is needed by %s since the look: %s; nothing was taken back", l.found.Layer, l.grant, strings.Join(since, "; ")).
+		WithRemedy("Run the same again: it tells what is so now.")
+}
+
+// lift lets releases make the grant again in regions where this order began to
+// take it back and a refusal left it in place. It returns the refusal.
+func (l *unshareLook) lift(ctx context.Context, by string, regions []UnsharedIn, refusal error) error {
+	for _, in := range regions {
+		if !in.began {
+			continue
+		}
+		if _, err := l.Ledger.LiftRevocation(ctx, in.ARN, l.grant, by); err != nil {
+			return release.Errorf(release.KindOf(refusal), "%w; releases leave the grant out all the same, since that could not be ended in %s: %w", refusal, in.Region, err).
+				WithRemedy("%s To end the leaving out: tagboat unshare %s --undo", release.RemedyOf(refusal), in.ARN)
+		}
+	}
+	return refusal
+}
+
+// take takes the version back in one region, and records that. began tells whether
+// something may have been removed, also with an error.
+func (u *Unshares) take(ctx context.Context, grant release.Grant, in *UnsharedIn) (began bool, err error) {
+	if in.done() {
+		return false, nil
+	}
+	if began, err = u.Layers.TakeBack(ctx, toolsTarget(in.Region, in.ARN), in.ARN, grant); err != nil {
+		return began, err
 	}
 	revocation, err := u.Ledger.RevokedGone(ctx, in.ARN, grant)
 	if err != nil {
-		return err
+		return true, err
 	}
 	in.State, in.Revocation = UnshareTaken, &revocation
-	return nil
+	return true, nil
 }
 
 // halfTaken adds to an error what was done before it.

@@ -48,9 +48,6 @@ func (u *Unshares) look(ctx context.Context, order Unsharing) (*unshareLook, err
 	if err := l.users(ctx); err != nil {
 		return nil, err
 	}
-	if err := l.underWay(ctx); err != nil {
-		return nil, err
-	}
 	l.found.Seen = l.found.fingerprint()
 	return l, nil
 }
@@ -141,9 +138,13 @@ func (l *unshareLook) checkSame(ctx context.Context) error {
 	return nil
 }
 
-// checkOthers refuses what would have no effect, and warns of what may have none.
+// checkOthers refuses what would have no effect or cannot be done, and warns of
+// what may have no effect.
 func (l *unshareLook) checkOthers() error {
 	for _, in := range l.found.Regions {
+		if err := in.version.Removable(l.grant); err != nil {
+			return err
+		}
 		for _, other := range in.version.Grants() {
 			switch {
 			case other == l.grant:
@@ -171,6 +172,16 @@ func (l *unshareLook) loses(in UnsharedIn, account string) bool {
 	return !slices.Contains(in.version.Grants(), release.Grant{Account: account})
 }
 
+// needs finds what is live with the version, and which releases under way name it.
+func (l *unshareLook) needs(ctx context.Context) error {
+	for _, in := range l.found.Regions {
+		if err := l.live(ctx, in); err != nil {
+			return err
+		}
+	}
+	return l.underWay(ctx)
+}
+
 // unshareSite is an environment whose account loses the version in a region.
 type unshareSite struct {
 	in     UnsharedIn
@@ -184,10 +195,8 @@ type unshareSite struct {
 func (l *unshareLook) users(ctx context.Context) error {
 	sites := l.sites()
 	l.list(ctx, sites)
-	for _, in := range l.found.Regions {
-		if err := l.live(ctx, in); err != nil {
-			return err
-		}
+	if err := l.needs(ctx); err != nil {
+		return err
 	}
 	for _, site := range sites {
 		l.add(site)

@@ -56,6 +56,31 @@ type Statement struct {
 	ID string
 	// Grants are what it grants. One that is not understood has none, and may grant anything.
 	Grants []release.Grant
+	// Principals are whom it names.
+	Principals []string
+}
+
+// Removable refuses to remove a statement that makes a grant and grants something
+// else as well; the error is of kind [release.Conflict].
+func (s Statement) Removable(arn string, grant release.Grant) error {
+	if len(s.Grants) == 1 && len(s.Principals) == 1 && s.ID != "" {
+		return nil
+	}
+	return release.Errorf(release.Conflict, "statement %q of layer version %s grants others than %s as well: principal %q", s.ID, arn, grant, s.Principals).
+		WithRemedy("Replace it by hand with a statement for each principal: aws lambda add-layer-version-permission, then remove-layer-version-permission.")
+}
+
+// Removable is nil if every statement that makes a grant can be removed.
+func (v Version) Removable(grant release.Grant) error {
+	for _, s := range v.Statements {
+		if !slices.Contains(s.Grants, grant) {
+			continue
+		}
+		if err := s.Removable(v.ARN, grant); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Grants are those of all statements.
@@ -99,10 +124,17 @@ func (u *Unsharer) Look(ctx context.Context, target release.Target, name string,
 		return false, seen, err
 	}
 	seen.Revision = p.revision
-	for _, s := range p.statements {
-		seen.Statements = append(seen.Statements, Statement{ID: s.Sid, Grants: s.grants()})
-	}
+	seen.Statements = p.told()
 	return true, seen, nil
+}
+
+// told are the statements of a policy, for others.
+func (p policy) told() []Statement {
+	var all []Statement
+	for _, s := range p.statements {
+		all = append(all, Statement{ID: s.Sid, Grants: s.grants(), Principals: s.Principal})
+	}
+	return all
 }
 
 // Use is a function that uses a layer version, with which of its versions do.
@@ -149,9 +181,9 @@ const (
 	// and each look that does not show the last write yet.
 	unshareTries = 40
 	unsharePause = 500 * time.Millisecond
-	// unshareSettle is how long a policy that never showed the grant is not believed:
-	// it may be one from before the grant was made.
-	unshareSettle = 11 * time.Second
+	// unshareSettle is how long a policy that does not show the grant is not believed
+	// where it may be one from before the grant was made.
+	unshareSettle = release.ReadLag + time.Second
 )
 
 // errStillThere is why nothing came of it where no call failed.
@@ -160,70 +192,86 @@ var errStillThere = errors.New("the grant is still there, or was made anew each 
 // TakeBack removes every statement that makes a grant, and has seen the policy
 // without any when it returns. It can be repeated after any error. A statement
 // that grants something else as well is left alone: the error is of kind
-// [release.Conflict], and nothing is removed.
-func (u *Unsharer) TakeBack(ctx context.Context, target release.Target, arn string, grant release.Grant) error {
+// [release.Conflict]. began tells whether a statement was removed, or may have
+// been, also with an error.
+func (u *Unsharer) TakeBack(ctx context.Context, target release.Target, arn string, grant release.Grant) (began bool, err error) {
 	v, err := parseVersion(arn)
 	if err != nil {
-		return err
+		return false, err
 	}
 	api, err := u.Lambda(ctx, target)
 	if err != nil {
-		return err
+		return false, err
 	}
+	t := &taking{api: api, site: target.Site, version: v, grant: grant}
 	var last error
-	var sure bool // that a policy without the grant is not one from before it was made
 	for range unshareTries {
-		gone, err := takeOne(ctx, api, target.Site, v, grant)
+		gone, err := t.one(ctx)
 		wait := unsharePause
 		switch {
-		case gone && sure:
-			return nil
+		case gone && t.sure:
+			return t.began, nil
 		case gone:
-			sure, wait = true, unshareSettle
+			t.sure, wait = true, unshareSettle
 		case err == nil || awserr.Is(err, awserr.NotFound): // look again
-			sure = true
 		case !isRace(err) && release.KindOf(err) != release.Transient:
-			return err
+			return t.began, err
 		}
 		if err != nil {
 			last = err
 		}
 		if err := u.Clock.Sleep(ctx, wait); err != nil {
-			return release.Errorf(release.Transient, "take layer version %s back from %s: %w", v, grant, err)
+			return t.began, release.Errorf(release.Transient, "take layer version %s back from %s: %w", v, grant, err)
 		}
 	}
-	return release.Errorf(release.Transient, "layer version %s could not be taken back from %s in %d tries: %w", v, grant, unshareTries,
+	return t.began, release.Errorf(release.Transient, "layer version %s could not be taken back from %s in %d tries: %w", v, grant, unshareTries,
 		cmp.Or(last, errStillThere)).
 		WithRemedy("Run the same again: it goes on where it was.")
 }
 
-// takeOne looks at the policy and removes one statement; gone is true if there is none.
-func takeOne(ctx context.Context, api Revoker, site release.Site, v version, grant release.Grant) (gone bool, err error) {
-	p, err := readPolicy(ctx, api, site, v)
+// taking is one run of [Unsharer.TakeBack].
+type taking struct {
+	api     Revoker
+	site    release.Site
+	version version
+	grant   release.Grant
+	// began is true once a statement may have been removed.
+	began bool
+	// sure is true if a policy without the grant is not one from before it was made.
+	sure bool
+}
+
+// one looks at the policy and removes one statement; gone is true if there is none.
+func (t *taking) one(ctx context.Context) (gone bool, err error) {
+	p, err := readPolicy(ctx, t.api, t.site, t.version)
 	if err != nil {
 		return false, err
 	}
-	id, found := "", false
-	for _, s := range p.statements {
-		grants := s.grants()
-		if !slices.Contains(grants, grant) {
+	var making []Statement
+	for _, s := range p.told() {
+		if !slices.Contains(s.Grants, t.grant) {
 			continue
 		}
-		if len(grants) > 1 || len(s.Principal) > 1 || s.Sid == "" {
-			return false, release.Errorf(release.Conflict, "statement %q of layer version %s grants others than %s as well: principal %q", s.Sid, v, grant, s.Principal).
-				WithRemedy("Replace it by hand with a statement for each principal: aws lambda add-layer-version-permission, then remove-layer-version-permission.")
+		if err := s.Removable(t.version.String(), t.grant); err != nil {
+			return false, err
 		}
-		id, found = s.Sid, true
+		making = append(making, s)
 	}
-	if !found {
+	if len(making) == 0 {
 		return true, nil
 	}
-	_, err = api.RemoveLayerVersionPermission(ctx, &lambda.RemoveLayerVersionPermissionInput{
-		LayerName: &v.name, VersionNumber: &v.number, StatementId: &id, RevisionId: optional(p.revision),
+	t.sure = false
+	_, err = t.api.RemoveLayerVersionPermission(ctx, &lambda.RemoveLayerVersionPermissionInput{
+		LayerName: &t.version.name, VersionNumber: &t.version.number, StatementId: &making[0].ID, RevisionId: optional(p.revision),
 	})
 	if err == nil {
+		// By its revision the policy was the one that we read: with the last statement of
+		// the grant, the grant is gone. Any other may have statements that we have not seen.
+		t.began, t.sure = true, p.revision != "" && len(making) == 1
 		return false, nil
 	}
 	// Not found is what is gone already: by a call of ours whose answer was lost, or with the version.
-	return false, refused(err, site, "take layer version %s back from %s", v, grant)
+	err = refused(err, t.site, "take layer version %s back from %s", t.version, t.grant)
+	t.began = t.began || release.KindOf(err) != release.Denied
+	return false, err
 }

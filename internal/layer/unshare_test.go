@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"github.com/tagboat/tagboat/internal/layer"
 	"github.com/tagboat/tagboat/internal/release"
@@ -18,6 +19,12 @@ func (w *world) unsharer() *layer.Unsharer {
 	return &layer.Unsharer{Clock: w.clock, Lambda: func(_ context.Context, target release.Target) (layer.Revoker, error) {
 		return w.cloud.Root(target.Account).Lambda(target.Region), nil
 	}}
+}
+
+// takeBack takes the first version back.
+func (w *world) takeBack(ctx context.Context, grant release.Grant) error {
+	_, err := w.unsharer().TakeBack(ctx, at, firstARN, grant)
+	return err
 }
 
 const firstARN = "arn:aws:lambda:" + region + ":" + tools + ":layer:" + name + ":1"
@@ -57,7 +64,7 @@ func TestAGrantIsTakenBackAndNoOther(t *testing.T) {
 			w.do(func(ctx context.Context) {
 				w.shared(ctx)
 				for range 2 { // again does no harm
-					must(t, w.unsharer().TakeBack(ctx, at, firstARN, test.grant))
+					must(t, w.takeBack(ctx, test.grant))
 				}
 			})
 			w.stays(test.stays...)
@@ -70,7 +77,7 @@ func TestEveryStatementOfAGrantIsTakenBackWhateverItsID(t *testing.T) {
 	w.do(func(ctx context.Context) {
 		w.shared(ctx)
 		w.grant(ctx, "by-hand", "arn:aws:iam::"+other+":root")
-		must(t, w.unsharer().TakeBack(ctx, at, firstARN, release.Grant{Account: other}))
+		must(t, w.takeBack(ctx, release.Grant{Account: other}))
 	})
 	w.stays("tagboat-account-"+member, "tagboat-organization-"+org)
 }
@@ -90,7 +97,7 @@ func TestEveryCallOfTakingBackMayFail(t *testing.T) {
 				}
 				return sim.Fault{}
 			})
-			must(t, w.unsharer().TakeBack(ctx, at, firstARN, release.Grant{Account: other}))
+			must(t, w.takeBack(ctx, release.Grant{Account: other}))
 		})
 		w.stays("tagboat-account-"+member, "tagboat-organization-"+org)
 		return made
@@ -115,9 +122,58 @@ func TestAPolicyFromBeforeTheLastWriteIsNotBelieved(t *testing.T) {
 		must(t, w.run(ctx, shareStep(release.Grant{Account: member})))
 		w.grant(ctx, "by-hand", other)
 		w.cloud.OnCall(func(call sim.Call) sim.Fault { return sim.Fault{Stale: call.Action == "GetLayerVersionPolicy"} })
-		must(t, w.unsharer().TakeBack(ctx, at, firstARN, release.Grant{Account: other}))
+		must(t, w.takeBack(ctx, release.Grant{Account: other}))
 	})
 	w.stays("tagboat-account-" + member)
+}
+
+// lagging answers reads of a policy with what stands in its place, as replicas do
+// that have not seen the last writes; nil is the policy as it is, "" that there is none.
+type lagging struct {
+	layer.Revoker
+	answers *[]*string
+}
+
+func (l lagging) GetLayerVersionPolicy(ctx context.Context, in *lambda.GetLayerVersionPolicyInput, o ...func(*lambda.Options)) (*lambda.GetLayerVersionPolicyOutput, error) {
+	if len(*l.answers) == 0 {
+		return l.Revoker.GetLayerVersionPolicy(ctx, in, o...)
+	}
+	answer := (*l.answers)[0]
+	switch *l.answers = (*l.answers)[1:]; {
+	case answer == nil:
+		return l.Revoker.GetLayerVersionPolicy(ctx, in, o...)
+	case *answer == "":
+		return nil, &types.ResourceNotFoundException{}
+	}
+	return &lambda.GetLayerVersionPolicyOutput{Policy: answer}, nil
+}
+
+// TestAPolicyFromBeforeTheGrantIsNotBelieved whatever this run has removed before.
+func TestAPolicyFromBeforeTheGrantIsNotBelieved(t *testing.T) {
+	none, replaced := "", `{"Statement": [{"Sid": "replaced", "Effect": "Allow", "Action": "lambda:GetLayerVersion", "Principal": "`+other+`"}]}`
+	for _, test := range []struct {
+		name    string
+		answers []*string
+	}{
+		{"at first", []*string{&none}},
+		{"after one of two statements is removed", []*string{nil, &none}},
+		{"after a statement that is not there any more", []*string{&replaced, &none}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.do(func(ctx context.Context) {
+				w.shared(ctx)
+				w.grant(ctx, "by-hand", other)
+				u, answers := w.unsharer(), test.answers
+				u.Lambda = func(context.Context, release.Target) (layer.Revoker, error) {
+					return lagging{w.cloud.Root(tools).Lambda(region), &answers}, nil
+				}
+				_, err := u.TakeBack(ctx, at, firstARN, release.Grant{Account: other})
+				must(t, err)
+			})
+			w.stays("tagboat-account-"+member, "tagboat-organization-"+org)
+		})
+	}
 }
 
 func TestAPolicyThatOthersChangeMeanwhileIsLookedAtAgain(t *testing.T) {
@@ -136,7 +192,7 @@ func TestAPolicyThatOthersChangeMeanwhileIsLookedAtAgain(t *testing.T) {
 			}
 			return sim.Fault{}
 		})
-		must(t, w.unsharer().TakeBack(ctx, at, firstARN, release.Grant{Account: other}))
+		must(t, w.takeBack(ctx, release.Grant{Account: other}))
 	})
 	if refused != 2 {
 		t.Errorf("%d removals, want one that came too late and one more", refused)
@@ -153,7 +209,7 @@ func TestARefusalToTakeBackEndsAtOnce(t *testing.T) {
 			tries++
 			return nil, release.Errorf(release.Denied, "not you").WithRemedy("Ask.")
 		}}
-		if err := u.TakeBack(ctx, at, firstARN, release.Grant{Account: other}); release.KindOf(err) != release.Denied || tries != 1 {
+		if _, err := u.TakeBack(ctx, at, firstARN, release.Grant{Account: other}); release.KindOf(err) != release.Denied || tries != 1 {
 			t.Errorf("got %v after %d tries", err, tries)
 		}
 	})
@@ -184,9 +240,9 @@ func TestAStatementForOthersAsWellIsLeftAlone(t *testing.T) {
 			return manyfold{w.cloud.Root(tools).Lambda(region), `{"Statement": [{"Sid": "both", "Effect": "Allow", "Action": "lambda:GetLayerVersion",
 				"Principal": {"AWS": ["` + member + `", "` + other + `"]}}]}`, &removed}, nil
 		}}
-		err := u.TakeBack(ctx, at, firstARN, release.Grant{Account: other})
-		if release.KindOf(err) != release.Conflict || !strings.Contains(err.Error(), `"both"`) || release.RemedyOf(err) == "" || removed != 0 {
-			t.Errorf("got %v after %d removals, want a refusal", err, removed)
+		began, err := u.TakeBack(ctx, at, firstARN, release.Grant{Account: other})
+		if release.KindOf(err) != release.Conflict || !strings.Contains(err.Error(), `"both"`) || release.RemedyOf(err) == "" || removed != 0 || began {
+			t.Errorf("got %v after %d removals (began: %t), want a refusal", err, removed, began)
 		}
 	})
 }
