@@ -220,7 +220,7 @@ func (l *unshareLook) lift(ctx context.Context, by string, regions []UnsharedIn,
 		}
 		if _, err := l.Ledger.LiftRevocation(ctx, in.ARN, l.grant, by); err != nil {
 			return release.Errorf(release.KindOf(refusal), "%w; releases leave the grant out all the same, since that could not be ended in %s: %w", refusal, in.Region, err).
-				WithRemedy("%s To end the leaving out: tagboat unshare %s --undo", release.RemedyOf(refusal), in.ARN)
+				WithRemedy("%s To end the leaving out: tagboat unshare %s %s --undo", release.RemedyOf(refusal), in.ARN, l.grant.Flag())
 		}
 	}
 	return refusal

@@ -189,19 +189,8 @@ func (u *unsharing) printTaken(found app.Unshared) error {
 		regions = append(regions, in.Region)
 	}
 	_, err := fmt.Fprintf(u.Stdout, "%s is taken back from %s in %s. Releases do not share it with them again; to let them: tagboat unshare %s %s --undo\n",
-		readable(found.Layer), readable(found.From.String()), strings.Join(regions, ", "), readable(found.Layer), principalFlag(found.From))
+		readable(found.Layer), readable(found.From.String()), strings.Join(regions, ", "), readable(found.Layer), readable(found.From.Flag()))
 	return err
-}
-
-// principalFlag names a principal as the flags do.
-func principalFlag(g release.Grant) string {
-	switch {
-	case g.Public:
-		return "--public"
-	case g.Organization != "":
-		return "--organization=" + g.Organization
-	}
-	return "--account " + g.Account
 }
 
 // reshare lets releases share a version again.

@@ -77,6 +77,9 @@ type Lock interface {
 type Revoked interface {
 	// Revocations are those of a layer version.
 	Revocations(ctx context.Context, layer string) ([]release.Revocation, error)
+	// RevokedBack records that the grant of a revocation is there again. The error is
+	// of kind NotFound if it may be, since a person lifted that.
+	RevokedBack(ctx context.Context, layer string, grant release.Grant) error
 }
 
 // Config is what [Layers] works with.

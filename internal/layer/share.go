@@ -30,12 +30,12 @@ func (l *Layers) share(ctx context.Context, w *release.Work) (time.Duration, err
 	if err != nil {
 		return 0, err
 	}
-	err = l.grantMissing(ctx, api, w, v)
+	wait, err := l.grantMissing(ctx, api, w, v)
 	switch {
 	case isRace(err):
 		return time.Second, nil // the next turn sees what is missing now
-	case err != nil:
-		return 0, err
+	case err != nil || wait > 0:
+		return wait, err
 	}
 	w.Result.LayerVersion = arn
 	return 0, nil
@@ -59,35 +59,82 @@ func sharedVersion(w *release.Work) (string, error) {
 // What a person took back since the plan was made is not granted again. That is
 // asked after the policy was read: who takes a grant back records it first, so
 // that whoever reads the policy without the grant finds the record, and a grant
-// by an older look at the policy fails by its revision.
-func (l *Layers) grantMissing(ctx context.Context, api Sharer, w *release.Work, v version) error {
+// by an older look at the policy fails by its revision. A version without a policy
+// has no revision: AWS carries such a first grant out whatever came between, also
+// long after, when the SDK repeats a call whose answer was lost. So the record is
+// asked once more after it.
+func (l *Layers) grantMissing(ctx context.Context, api Sharer, w *release.Work, v version) (wait time.Duration, err error) {
 	p, err := readPolicy(ctx, api, w.Target.Site, v)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	revoked, err := l.cfg.Revoked.Revocations(ctx, v.String())
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, grant := range w.Step.Share.Grants {
-		if p.has(grant) {
+		r, taken := release.Revoked(revoked, v.String(), grant)
+		own, found := p.statement(grant.StatementID())
+		switch {
+		case p.has(grant) && taken && found && w.Result.Touched:
+			return l.backAgain(ctx, v, r)
+		case p.has(grant):
 			continue
-		}
-		if r, taken := release.Revoked(revoked, v.String(), grant); taken {
+		case taken:
 			w.Result.After = fmt.Sprintf("not shared with %s: taken back by %s", grant, r.By)
 			continue
-		}
-		if other, taken := p.statement(grant.StatementID()); taken {
-			return release.Errorf(release.Conflict, "statement %q of layer version %s is not the grant to %s: it has principal %q and condition %v",
-				other.Sid, v, grant, other.Principal, other.Condition).
+		case found:
+			return 0, release.Errorf(release.Conflict, "statement %q of layer version %s is not the grant to %s: it has principal %q and condition %v",
+				own.Sid, v, grant, own.Principal, own.Condition).
 				WithRemedy("Remove the statement (aws lambda remove-layer-version-permission --layer-name %s --version-number %d --statement-id %s --region %s), then release again.",
-					v.name, v.number, other.Sid, v.region)
+					v.name, v.number, own.Sid, v.region)
 		}
+		unguarded := p.revision == ""
 		if p.revision, err = add(ctx, api, w, v, grant, p.revision); err != nil {
-			return err
+			return 0, err
+		}
+		if !unguarded {
+			continue
+		}
+		if revoked, err = l.cfg.Revoked.Revocations(ctx, v.String()); err != nil {
+			return 0, err
+		}
+		if _, taken := release.Revoked(revoked, v.String(), grant); taken {
+			return settled, nil // the next turn sees whether it is there
 		}
 	}
-	return nil
+	return 0, nil
+}
+
+const (
+	// settled is how long after a write every read shows it.
+	settled = release.ReadLag + time.Second
+	// unsharing is how long a person's order to take a grant back may be under way.
+	unsharing = time.Minute
+)
+
+// backAgain decides on a grant that is there although a person took it back. While
+// that is under way, and while a read may be from before its end, it waits. After
+// that, a grant of this step has undone it, and no task may remove one: the record
+// is to say that it is there, and the step to fail.
+func (l *Layers) backAgain(ctx context.Context, v version, r release.Revocation) (time.Duration, error) {
+	until := r.Gone.Add(settled)
+	if r.Gone.IsZero() {
+		until = r.At.Add(unsharing)
+	}
+	if wait := until.Sub(l.cfg.Clock.Now()); wait > 0 {
+		return min(wait, settled), nil
+	}
+	err := l.cfg.Revoked.RevokedBack(ctx, r.Layer, r.Grant)
+	switch {
+	case release.KindOf(err) == release.NotFound:
+		return time.Second, nil // somebody lets it be shared again: so it may be there
+	case err != nil:
+		return 0, err
+	}
+	return 0, release.Errorf(release.Conflict, "layer version %s is shared with %s although %s took it back (%s): this release granted it at the same time",
+		v, r.Grant, r.By, r.Reason).
+		WithRemedy("Take it back again (tagboat unshare %s %s --reason TEXT), then release again.", v, r.Grant.Flag())
 }
 
 // add adds one grant to the policy of a revision and returns the next revision.

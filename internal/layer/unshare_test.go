@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
@@ -273,5 +274,67 @@ func TestWhatWasTakenBackMeanwhileIsNotSharedAgain(t *testing.T) {
 	w.stays("tagboat-account-" + member)
 	if after := w.durable[release.StepID(release.ShareLayer, site, name)].After; !strings.Contains(after, "not shared with account "+other+": taken back by alice") {
 		t.Errorf("the step says %q", after)
+	}
+}
+
+// TestAFirstGrantThatComesLateDoesNotUndoATakingBack although nothing guards it: the
+// version has no policy, and so no revision.
+func TestAFirstGrantThatComesLateDoesNotUndoATakingBack(t *testing.T) {
+	grant := release.Grant{Account: other}
+	for _, test := range []struct {
+		name string
+		// meanwhile is done just before the grant is carried out.
+		meanwhile func(w *world, ctx context.Context) sim.Fault
+		undone    bool
+	}{
+		{"taken back before", func(w *world, _ context.Context) sim.Fault {
+			w.revoked[0].Gone = w.clock.Now()
+			return sim.Fault{}
+		}, true},
+		{"taken back before, and the answer is lost", func(w *world, _ context.Context) sim.Fault {
+			w.revoked[0].Gone = w.clock.Now()
+			return sim.Fault{After: sim.Timeout()}
+		}, true},
+		{"the taking back comes to no end", func(*world, context.Context) sim.Fault { return sim.Fault{} }, true},
+		{"taken back after", func(w *world, ctx context.Context) sim.Fault {
+			w.clock.Go(func() {
+				_ = w.clock.Sleep(ctx, 5*time.Second)
+				must(t, w.takeBack(ctx, grant))
+				w.revoked[0].Gone = w.clock.Now()
+			})
+			return sim.Fault{}
+		}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.do(func(ctx context.Context) {
+				must(t, w.run(ctx, w.publishStep()))
+				w.cloud.OnCall(func(call sim.Call) sim.Fault {
+					if call.Action != "AddLayerVersionPermission" {
+						return sim.Fault{}
+					}
+					w.revoked = []release.Revocation{{Layer: firstARN, Grant: grant, By: "alice", Reason: "x", At: w.clock.Now()}}
+					return test.meanwhile(w, ctx)
+				})
+				err := w.run(ctx, shareStep(grant))
+				switch {
+				case !test.undone:
+					must(t, err)
+				case release.KindOf(err) != release.Conflict || !strings.Contains(release.RemedyOf(err), "tagboat unshare "+firstARN+" --account "+other):
+					t.Errorf("got %v (remedy %q), want that it is to be taken back again", err, release.RemedyOf(err))
+				}
+				if undone := w.revoked[0].Gone.IsZero(); undone != test.undone {
+					t.Errorf("on record is %+v", w.revoked)
+				}
+			})
+			if test.undone {
+				w.stays("tagboat-account-" + other)
+				return
+			}
+			w.stays()
+			if after := w.durable[release.StepID(release.ShareLayer, site, name)].After; !strings.Contains(after, "taken back by alice") {
+				t.Errorf("the step says %q", after)
+			}
+		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -96,7 +97,17 @@ func (w *world) PutLayerVersion(_ context.Context, name, region, digest, arn str
 
 // Revocations are the ledger's.
 func (w *world) Revocations(context.Context, string) ([]release.Revocation, error) {
-	return w.revoked, nil
+	return slices.Clone(w.revoked), nil
+}
+
+func (w *world) RevokedBack(_ context.Context, layer string, grant release.Grant) error {
+	for i, r := range w.revoked {
+		if r.Layer == layer && r.Grant == grant {
+			w.revoked[i].Gone = time.Time{}
+			return nil
+		}
+	}
+	return release.Errorf(release.NotFound, "not taken back")
 }
 
 // Lock and Unlock are the lease's.

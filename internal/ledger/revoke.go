@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"time"
 
 	"github.com/tagboat/tagboat/internal/release"
 )
@@ -46,6 +47,20 @@ func (l *Ledger) RevokedGone(ctx context.Context, layer string, grant release.Gr
 		return nil
 	})
 	return doc.Revocation, err
+}
+
+// RevokedBack records that the grant of a revocation is there again, or still: it
+// counts as begun, and taking it back again goes on. The error is of kind
+// [release.NotFound] if it is not in force.
+func (l *Ledger) RevokedBack(ctx context.Context, layer string, grant release.Grant) error {
+	_, err := edit(ctx, l, revokedKey(layer, grant), func(doc *revoked, found bool) error {
+		if !found || doc.Lifted != nil {
+			return notRevoked(layer, grant)
+		}
+		doc.Gone = time.Time{}
+		return nil
+	})
+	return err
 }
 
 // LiftRevocation lets releases make a grant again. The error is of kind

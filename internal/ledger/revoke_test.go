@@ -71,6 +71,21 @@ func TestAGrantThatCameBackIsTakenBackAnew(t *testing.T) {
 	want(t, "anew", b.revoke(t, oneLayer, "kim"), release.Revocation{Layer: oneLayer, Grant: partner, Reason: "because", By: "kim", At: start.Add(time.Hour)})
 }
 
+func TestAGrantThatIsThereAgainIsOnRecordAsBegun(t *testing.T) {
+	b := newBook()
+	wantKind(t, b.RevokedBack(t.Context(), oneLayer, partner), release.NotFound)
+	begun := b.revoke(t, oneLayer, "jo")
+	_, err := b.RevokedGone(t.Context(), oneLayer, partner)
+	ok(t, err)
+	for range 2 { // the second is for a lost answer
+		ok(t, b.RevokedBack(t.Context(), oneLayer, partner))
+		want(t, "back", b.revocations(t, oneLayer), []release.Revocation{begun})
+	}
+	_, err = b.LiftRevocation(t.Context(), oneLayer, partner, "kim")
+	ok(t, err)
+	wantKind(t, b.RevokedBack(t.Context(), oneLayer, partner), release.NotFound)
+}
+
 func TestARevocationWhoseAnswerWasLostIsRecordedOnce(t *testing.T) {
 	b := newBook()
 	b.table.Fail(2, ledgertest.Unanswered) // it reads before it writes

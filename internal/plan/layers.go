@@ -158,7 +158,7 @@ func (p *planner) withoutRevoked(spec release.LayerSpec, site release.Site, stat
 			return false
 		}
 		what := fmt.Sprintf("%s: its version %d was taken back from %s by %s (%s)", at("layer", spec.Name, site), state.Version, grant, r.By, r.Reason)
-		flag := unshareFlag(grant)
+		flag := grant.Flag()
 		if p.needs(spec.Name, site.Region, grant.Account) && !widelyShared(state.Grants) {
 			p.violation(fmt.Sprintf("change the layer, so that a new version is published, or let it be shared again: tagboat unshare %s %s --undo", state.ARN, flag),
 				"%s; want functions of the release there to be able to use it", what)
@@ -180,17 +180,6 @@ func (p *planner) needs(layer, region, account string) bool {
 // widelyShared tells whether a grant may cover accounts that it does not name.
 func widelyShared(grants []release.Grant) bool {
 	return slices.ContainsFunc(grants, func(g release.Grant) bool { return g.Account == "" })
-}
-
-// unshareFlag names a principal as tagboat unshare does.
-func unshareFlag(g release.Grant) string {
-	switch {
-	case g.Public:
-		return "--public"
-	case g.Organization != "":
-		return "--organization=" + g.Organization
-	}
-	return "--account " + g.Account
 }
 
 // sortedGrants orders accounts first, then organisations, then everyone.

@@ -215,6 +215,18 @@ func (g Grant) String() string {
 	}
 }
 
+// Flag names it as the flags of tagboat unshare do.
+func (g Grant) Flag() string {
+	switch {
+	case g.Public:
+		return "--public"
+	case g.Organization != "":
+		return "--organization=" + g.Organization
+	default:
+		return "--account " + g.Account
+	}
+}
+
 // FunctionStep brings a function to new code, layers or settings, and publishes
 // a version of it if it has an alias.
 type FunctionStep struct {
