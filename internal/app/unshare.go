@@ -317,6 +317,7 @@ func (w wish) names(arn string) bool {
 var (
 	layerNamePattern    = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,140}$`)
 	organizationPattern = regexp.MustCompile(`^o-[a-z0-9]{10,32}$`)
+	regionPattern       = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
 	accountIDPattern    = regexp.MustCompile(`^[0-9]{12}$`)
 )
 
@@ -327,24 +328,17 @@ func readOrder(registry release.Registry, order Unsharing) (wish, error) {
 	if strings.HasPrefix(order.Layer, "arn:") {
 		err = w.byARN(registry, order)
 	} else {
-		err = w.byName(order.Layer)
+		err = w.byName(registry, order)
 	}
 	if err != nil {
 		return w, err
-	}
-	if len(order.Regions) > 0 {
-		w.regions, w.asked = slices.Compact(slices.Sorted(slices.Values(order.Regions))), true
-	}
-	for _, region := range w.regions {
-		if !slices.Contains(registry.Tools.Regions, region) {
-			return w, release.Errorf(release.Invalid, "region %q is none of those in which layers are published: %s", region, strings.Join(registry.Tools.Regions, ", ")).
-				WithRemedy("Name one of them with --in.")
-		}
 	}
 	w.grant, err = readGrant(registry, order)
 	return w, err
 }
 
+// byARN takes the region from the ARN. It need not be one of the registry's any more:
+// what was published there is still shared.
 func (w *wish) byARN(registry release.Registry, order Unsharing) error {
 	account, region, name, number, err := layer.ParseVersion(order.Layer)
 	switch {
@@ -353,6 +347,9 @@ func (w *wish) byARN(registry release.Registry, order Unsharing) error {
 	case account != registry.Tools.Account:
 		return release.Errorf(release.Invalid, "layer version %s is account %s's, and Tagboat's layers are account %s's", order.Layer, account, registry.Tools.Account).
 			WithRemedy("Ask whoever publishes it, or name one of Tagboat's: tagboat status tells them.")
+	case !regionPattern.MatchString(region):
+		return release.Errorf(release.Invalid, "layer version %s is in %.40q, which is no region", order.Layer, region).
+			WithRemedy("tagboat status and tagboat unshared tell whole ARNs.")
 	case len(order.Regions) > 0 && (len(order.Regions) > 1 || order.Regions[0] != region):
 		return release.Errorf(release.Invalid, "layer version %s is in %s, and --in names %s", order.Layer, region, strings.Join(order.Regions, ", ")).
 			WithRemedy("Leave --in out, or name the version as LAYER:VERSION.")
@@ -361,12 +358,21 @@ func (w *wish) byARN(registry release.Registry, order Unsharing) error {
 	return nil
 }
 
-func (w *wish) byName(text string) error {
-	name, version, _ := strings.Cut(text, ":")
+func (w *wish) byName(registry release.Registry, order Unsharing) error {
+	name, version, _ := strings.Cut(order.Layer, ":")
 	number, err := strconv.ParseInt(version, 10, 64)
 	if err != nil || number < 1 || !layerNamePattern.MatchString(name) {
-		return release.Errorf(release.Invalid, "%.200q names no layer version, want LAYER:VERSION or its ARN", text).
+		return release.Errorf(release.Invalid, "%.200q names no layer version, want LAYER:VERSION or its ARN", order.Layer).
 			WithRemedy("For example orders-deps:7; tagboat status tells which are live.")
+	}
+	if len(order.Regions) > 0 {
+		w.regions, w.asked = slices.Compact(slices.Sorted(slices.Values(order.Regions))), true
+	}
+	for _, region := range w.regions {
+		if !slices.Contains(registry.Tools.Regions, region) {
+			return release.Errorf(release.Invalid, "region %q is none of those in which layers are published: %s", region, strings.Join(registry.Tools.Regions, ", ")).
+				WithRemedy("Name one of them with --in. A version in a region that was one of them is named by its ARN.")
+		}
 	}
 	w.name, w.number = name, number
 	return nil

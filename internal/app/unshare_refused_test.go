@@ -176,3 +176,31 @@ func TestAReleaseThatIsPlannedAfterTheLookIsSeen(t *testing.T) {
 		})
 	}
 }
+
+// TestARegionThatLeftTheRegistryIsNamedByTheARN since what was published there is
+// still shared.
+func TestARegionThatLeftTheRegistryIsNamedByTheARN(t *testing.T) {
+	w := released(t)
+	home := w.sharing()[demo.Home]
+	w.register(edited(t, demo.Registry, "  regions: [us-east-1, eu-west-1]\n  buckets: {eu-west-1: tagboat-eu}", "  regions: [us-east-1]",
+		"regions: [us-east-1, eu-west-1]", "regions: [us-east-1]"))
+	byName := fromPartner
+	byName.Regions = []string{demo.Europe}
+	_, err := w.take(byName)
+	if err == nil || release.KindOf(err) != release.Invalid {
+		t.Fatalf("got %v, want that the region is none of the registry's", err)
+	}
+	wantText(t, release.RemedyOf(err), "by its ARN")
+
+	order := fromPartner
+	order.Layer = "arn:aws:lambda:" + demo.Europe + ":" + demo.Tools + ":layer:orders-deps:1"
+	w.taken(order)
+	w.wantSharing(home, ofProd+" "+ofAll)
+	w.in(func(ctx context.Context) {
+		lifted, err := w.Local.Unshares().Reshare(ctx, app.Resharing{Layer: order.Layer, Account: demo.Partner, By: "bob"})
+		if err != nil || len(lifted) != 1 {
+			t.Errorf("lifted %+v, %v", lifted, err)
+		}
+	})
+	w.wantNoRevocation()
+}

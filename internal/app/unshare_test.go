@@ -341,6 +341,7 @@ func TestOrdersToTakeBackThatAreRefused(t *testing.T) {
 		{"of version 0", func(o *app.Unsharing) { o.Layer = "orders-deps:0" }, release.Invalid, "names no layer version"},
 		{"of another account's", func(o *app.Unsharing) { o.Layer = "arn:aws:lambda:us-east-1:444444444444:layer:tracing:3" }, release.Invalid, "account 444444444444's"},
 		{"of half an ARN", func(o *app.Unsharing) { o.Layer = "arn:aws:lambda:us-east-1" }, release.Invalid, "is not the ARN of a layer version"},
+		{"in no region", func(o *app.Unsharing) { o.Layer = "arn:aws:lambda:evil.example:" + demo.Tools + ":layer:orders-deps:1" }, release.Invalid, "which is no region"},
 		{"in a region of somebody else", func(o *app.Unsharing) { o.Regions = []string{"ap-south-1"} }, release.Invalid, `region "ap-south-1" is none`},
 		{"in another region than its ARN's", func(o *app.Unsharing) {
 			o.Layer, o.Regions = "arn:aws:lambda:us-east-1:"+demo.Tools+":layer:orders-deps:1", []string{demo.Europe}

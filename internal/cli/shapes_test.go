@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tagboat/tagboat/internal/app"
 	"github.com/tagboat/tagboat/internal/doctor"
 	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
@@ -22,7 +23,7 @@ var update = flag.Bool("update", false, "write the lists of docs/json.md anew")
 // documents are what --json prints, by the names that docs/json.md gives their lists.
 var documents = map[string]any{
 	"release": report.View{}, "releases": []release.Release{}, "live": []ledger.Live{}, "answer": release.Answer{}, "plan": release.Plan{},
-	"leases": []server.Lease{}, "freeze": ledger.Freeze{}, "unshared": []release.Revocation{}, "doctor": doctor.Report{}, "validate": []checkedFile{}, "version": versionDocument{},
+	"leases": []server.Lease{}, "cleared": app.Clearing{}, "freeze": ledger.Freeze{}, "unshare": app.Unshared{}, "unshared": []release.Revocation{}, "doctor": doctor.Report{}, "validate": []checkedFile{}, "version": versionDocument{},
 	"event": happening{},
 }
 
