@@ -79,14 +79,15 @@ def setUpModule():
 
 
 def separate(world):
-    """Gives the apps that the kills go through a registry of their own: two servers that know the same app would both look for its
-    missed tags, and each release what the other has released."""
-    apps, key = world.apps, "config/killed.yaml"
+    """Gives the apps that the kills go through a registry of their own, a file: two servers that know the same app would both look
+    for its missed tags, and each release what the other has released."""
+    apps, path = world.apps, os.path.join(world.folder, "killed.yaml")
     world.apps = KILLED
-    world.aws.client("s3").put_object(Bucket=world.state_bucket, Key=key, Body=json.dumps(world.registry()).encode())
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(world.registry(), file)
     world.apps = [app for app in apps if app not in KILLED]
     world.put_registry()
-    return f"s3://{world.state_bucket}/{key}"
+    return path
 
 
 def tearDownModule():
@@ -94,10 +95,12 @@ def tearDownModule():
 
 
 def session(world):
-    """One role for all that serve does in the tools account: it may do what all tasks of the stack may together, and look
-    whether its buckets keep versions. Target accounts trust the names of the stack's roles, so it is one of them."""
+    """One role for all that serve does in the tools account: it may do what all tasks of the stack may together, look
+    whether its buckets keep versions, and keep a registry that is a file. Target accounts trust the names of the stack's roles, so it is one of them."""
     iam, buckets = world.aws.client("iam"), (world.state_bucket, world.uploads_bucket)
-    statements = [{"Effect": "Allow", "Action": "s3:GetBucketVersioning", "Resource": [f"arn:aws:s3:::{bucket}" for bucket in buckets]}]
+    statements = [{"Effect": "Allow", "Action": "s3:GetBucketVersioning", "Resource": [f"arn:aws:s3:::{bucket}" for bucket in buckets]},
+                  {"Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject", "s3:GetObjectVersion"],
+                   "Resource": f"arn:aws:s3:::{world.state_bucket}/registry/*"}]
     for role in world.sessions:
         for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
             statements += iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]["Statement"]

@@ -317,7 +317,11 @@ func taskFaults(x *trouble) {
 
 // changeRegistry takes prod away from the app. What is under way goes on with what it pinned.
 func (w *world) changeRegistry() {
-	text := edited(w.t, quickly(w.t, demo.Registry), "environments: [dev, prod]", "environments: [dev]")
+	w.putRegistry(edited(w.t, quickly(w.t, demo.Registry), "environments: [dev, prod]", "environments: [dev]"))
+}
+
+// putRegistry replaces the registry in force, inside of the clock.
+func (w *world) putRegistry(text string) {
 	if _, err := w.Cloud.Root(demo.Tools).S3(demo.Home).PutObject(context.Background(), &s3.PutObjectInput{
 		Bucket: aws.String(demo.StateBucket), Key: aws.String(app.RegistryKey), Body: strings.NewReader(text),
 	}); err != nil {

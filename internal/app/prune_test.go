@@ -460,6 +460,7 @@ func pruneWith(t *testing.T, blows ...blow) []call {
 		}
 	}
 	calls := slices.Clone(x.calls)
+	w.in(func(context.Context) { w.putRegistry(quickly(t, demo.Registry)) }) // a blow may have changed it
 	w.releasedUpTo(4, 4)
 	w.pruned(4)
 	if t.Failed() {
