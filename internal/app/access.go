@@ -44,40 +44,48 @@ func (a *AccessCheck) Do(ctx context.Context, in Input) (any, error) {
 		}
 	}
 	err = a.Layers.CheckAccess(ctx, target, arns)
-	switch {
-	case err == nil:
+	if err == nil {
 		return Turn{Status: turnDone}, nil
-	case release.KindOf(err) == release.Transient:
-		return a.again(ctx, in, err, maxRetries)
-	case release.KindOf(err) == release.Denied, release.KindOf(err) == release.NotFound:
-		return a.again(ctx, in, err, maxDenials) // grants and versions are known everywhere after some seconds
 	}
-	return a.failTurn(ctx, in, in.Site.String(), err)
+	return a.again(ctx, in, err)
 }
 
 // accessTries is the ledger's note of how often the access at a site was checked
-// in vain.
+// in vain. What AWS could not answer says nothing about the grant: it does not
+// count as a denial.
 type accessTries struct {
-	Tries int `json:"tries"`
+	// Tries are those that an error ended which may pass, Denials those that were
+	// denied or found nothing.
+	Tries   int `json:"tries"`
+	Denials int `json:"denials,omitempty"`
 }
 
-// maxDenials is how often access may be denied before it counts, 14 seconds together.
+// maxDenials is how often access may be denied before it counts, 14 seconds together:
+// grants and versions are known everywhere after some seconds.
 const maxDenials = 3
 
 // again asks for another turn after an error that may pass.
-func (a *AccessCheck) again(ctx context.Context, in Input, cause error, most int) (any, error) {
+func (a *AccessCheck) again(ctx context.Context, in Input, cause error) (any, error) {
 	key := "access/" + in.Site.String()
 	var note accessTries
 	if _, err := a.Ledger.ReadNote(ctx, in.Release, key, &note); err != nil {
 		return nil, err
 	}
-	if note.Tries++; note.Tries > most {
+	count, most := &note.Tries, maxRetries
+	switch release.KindOf(cause) {
+	case release.Transient:
+	case release.Denied, release.NotFound:
+		count, most = &note.Denials, maxDenials
+	default:
+		most = 0
+	}
+	if *count++; *count > most {
 		return a.failTurn(ctx, in, in.Site.String(), cause)
 	}
 	if err := a.Ledger.Note(ctx, in.Release, key, note); err != nil {
 		return nil, err
 	}
-	return Turn{Status: turnWait, Seconds: 1 << min(note.Tries, 6)}, nil
+	return Turn{Status: turnWait, Seconds: 1 << min(*count, 6)}, nil
 }
 
 // AlarmWatch looks at alarms.
