@@ -30,12 +30,19 @@ type needs struct {
 	// undecided is true if a release of the app has not written down yet which
 	// layer versions it is going to use.
 	undecided bool
-	// past are the app's releases, the newest first. codes are the digests of
-	// archives that running releases and what is live have; staging is true if a
-	// release of the app may still be about to stage some.
-	past    []ledger.Past
-	codes   map[string]bool
-	staging bool
+	// past are the app's releases, the newest first; truncated is true if there may
+	// be older ones. codes are the digests of archives that running releases and
+	// what is live have; staging is true if a release of the app may still be about
+	// to stage some.
+	past      []ledger.Past
+	truncated bool
+	codes     map[string]bool
+	staging   bool
+	// accounts are those in which functions are live or were released, of any app
+	// as far as is known, by region. liveIn are the environments in which something
+	// of the app is live.
+	accounts map[string]map[string]bool
+	liveIn   []string
 }
 
 // needs reads the ledger. Releases that have not ended are read first: one that
@@ -56,7 +63,8 @@ func (c *Core) needs(ctx context.Context, pruning *release.Release) (*needs, err
 	n := &needs{
 		made: map[string]map[string]bool{}, kept: map[string]map[string]bool{},
 		layers: map[string]bool{}, arns: map[string]bool{}, plans: map[release.Pointer][]byte{},
-		past: history, codes: map[string]bool{},
+		past: history, truncated: len(history) == historyLength, codes: map[string]bool{},
+		accounts: map[string]map[string]bool{},
 	}
 	n.addLive(live)
 	if err := c.addLiveCodes(ctx, n, pruning.App, live); err != nil {
@@ -75,6 +83,7 @@ func (c *Core) needs(ctx context.Context, pruning *release.Release) (*needs, err
 	}
 	for _, past := range history {
 		n.ids = append(n.ids, past.Release.ID)
+		n.addAccounts(past.Results)
 		if mayGoOn(&past.Release, pruning) && !under[past.Release.ID] {
 			under[past.Release.ID] = true
 			if err := c.addRunning(ctx, n, pruning, past.Release); err != nil {
@@ -145,6 +154,18 @@ func (n *needs) addLive(live []ledger.Live) {
 			continue
 		}
 		add(n.kept, objectName(release.Site{Account: l.Account, Region: l.Region}, l.Name), l.Detail)
+		add(n.accounts, l.Region, l.Account)
+	}
+}
+
+// addAccounts adds where a release worked at functions.
+func (n *needs) addAccounts(results map[string]release.Result) {
+	for id := range results {
+		kind, object := objectOf(id)
+		if account, rest, ok := strings.Cut(object, "/"); ok && (kind == release.UpdateFunction || kind == release.ShiftTraffic) {
+			region, _, _ := strings.Cut(rest, "/")
+			add(n.accounts, region, account)
+		}
 	}
 }
 
@@ -194,6 +215,7 @@ func (c *Core) addRunning(ctx context.Context, n *needs, pruning *release.Releas
 		return err
 	}
 	n.addResults(results)
+	n.addAccounts(results)
 	pointers := []release.Pointer{rel.Plan}
 	for _, progress := range rel.Environments {
 		pointers = append(pointers, progress.Plan)

@@ -2,16 +2,24 @@ package app
 
 import (
 	"context"
+	"slices"
 
 	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
 )
 
-// addLiveCodes adds the archives of the releases that brought what is live of an app.
+// addLiveCodes adds the archives of the releases that brought what is live of an
+// app, and the environments where it is.
 func (c *Core) addLiveCodes(ctx context.Context, n *needs, app string, live []ledger.Live) error {
 	seen := map[string]bool{}
 	for _, l := range live {
-		if l.App != app || seen[l.Release] {
+		if l.App != app {
+			continue
+		}
+		if l.Kind == ledger.LiveFunction && !slices.Contains(n.liveIn, l.Environment) {
+			n.liveIn = append(n.liveIn, l.Environment)
+		}
+		if seen[l.Release] {
 			continue
 		}
 		seen[l.Release] = true
@@ -37,17 +45,11 @@ func (c *Core) addArtifacts(ctx context.Context, n *needs, id string) error {
 func (n *needs) brought(app string, keeps map[string]int) map[string]bool {
 	kept := map[string]bool{}
 	for _, environment := range n.environments() {
-		var good []ledger.Past
-		var history history
-		for _, past := range n.past {
-			if progress, ok := past.Release.Environment(environment); ok && progress.State == release.EnvironmentDone {
-				good, history = append(good, past), append(history, past.Release)
-			}
-		}
-		back, err := history.target(Undo{App: app, Environment: environment})
+		good := n.good(environment)
+		back, found := backFrom(app, environment, good)
 		contents := map[string]map[string]bool{} // by artifact
 		for i, past := range good {
-			whole := i == 0 || err == nil && past.Release.ID == back.ID
+			whole := i == 0 || found && past.Release.ID == back
 			for name, a := range past.Artifacts {
 				if contents[name] == nil {
 					contents[name] = map[string]bool{}
@@ -62,14 +64,70 @@ func (n *needs) brought(app string, keeps map[string]int) map[string]bool {
 	return kept
 }
 
-// environments are those that the app's releases went through.
+// good are the releases that an environment kept, the newest first.
+func (n *needs) good(environment string) []ledger.Past {
+	var good []ledger.Past
+	for _, past := range n.past {
+		if progress, ok := past.Release.Environment(environment); ok && progress.State == release.EnvironmentDone {
+			good = append(good, past)
+		}
+	}
+	return good
+}
+
+// backFrom is the release that an environment would be rolled back to, if it is
+// among the good ones that were looked at.
+func backFrom(app, environment string, good []ledger.Past) (id string, found bool) {
+	if len(good) == 0 {
+		return "", false
+	}
+	history := make(history, len(good))
+	for i, past := range good {
+		history[i] = past.Release
+	}
+	if restored := history.live().Request.Restores; restored != "" &&
+		!slices.ContainsFunc(history, func(rel release.Release) bool { return rel.ID == restored }) {
+		return "", false
+	}
+	back, err := history.target(Undo{App: app, Environment: environment})
+	return back.ID, err == nil
+}
+
+// whole is an error if an environment may be rolled back to a release that is
+// older than those that were looked at: nobody knows then which archives it has.
+func (n *needs) whole(app string) error {
+	if !n.truncated {
+		return nil
+	}
+	for _, environment := range n.environments() {
+		if _, found := backFrom(app, environment, n.good(environment)); !found {
+			return release.Errorf(release.Conflict, "what %s of app %q would be rolled back to is not among its last %d releases: want it there, or no archive is deleted",
+				environment, app, historyLength).
+				WithRemedy("Nothing is to be done: the archives stay. Two good releases to %s that are among the last %d end it.", environment, historyLength)
+		}
+	}
+	return nil
+}
+
+// older tells whether a content may be that of a release which is older than
+// those that were looked at.
+func (n *needs) older(digest string) bool {
+	return n.truncated && !slices.ContainsFunc(n.past, func(past ledger.Past) bool {
+		for _, a := range past.Artifacts {
+			if a.CodeSHA256 == digest {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// environments are those that the app's releases went through, or are live in.
 func (n *needs) environments() []string {
-	var names []string
-	seen := map[string]bool{}
+	names := slices.Clone(n.liveIn)
 	for _, past := range n.past {
 		for _, progress := range past.Release.Environments {
-			if !seen[progress.Name] {
-				seen[progress.Name] = true
+			if !slices.Contains(names, progress.Name) {
 				names = append(names, progress.Name)
 			}
 		}

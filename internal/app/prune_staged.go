@@ -2,10 +2,12 @@ package app
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
 	"github.com/tagboat/tagboat/internal/artifact"
+	"github.com/tagboat/tagboat/internal/layer"
 	"github.com/tagboat/tagboat/internal/release"
 )
 
@@ -30,15 +32,14 @@ func (t *pruneTurn) pruneStaged(ctx context.Context, object prunable) (settled b
 	if err != nil {
 		return true, err
 	}
+	var errs []error
 	for batch := range slices.Chunk(candidates, stagedAtOnce) {
 		if !t.Clock.Now().Before(t.deadline) {
-			return false, nil
+			return false, errors.Join(errs...)
 		}
-		if err := t.removeStaged(ctx, object, batch); err != nil {
-			return true, err
-		}
+		errs = append(errs, t.removeStaged(ctx, object, batch))
 	}
-	return true, nil
+	return true, errors.Join(errs...)
 }
 
 // stagedCandidates are the contents that can be deleted by all that can be seen,
@@ -66,12 +67,31 @@ func (t *pruneTurn) stagedCandidates(ctx context.Context, target release.Target)
 	if len(staged) == 0 {
 		return nil, nil
 	}
-	_, uses, err := t.visible(ctx, target)
+	uses, err := t.deletable(ctx, target, needs)
 	if err != nil {
 		return nil, err
 	}
 	maps.DeleteFunc(staged, func(digest string, _ []string) bool { return uses.Codes[digest] })
 	return slices.Sorted(maps.Keys(staged)), nil
+}
+
+// deletable is an error if it cannot be told who needs the archives of a region,
+// and otherwise what functions there use.
+func (t *pruneTurn) deletable(ctx context.Context, target release.Target, needs *needs) (layer.Uses, error) {
+	if err := needs.whole(t.scope.app.Name); err != nil {
+		return layer.Uses{}, err
+	}
+	accounts, uses, err := t.visible(ctx, target)
+	if err != nil {
+		return uses, err
+	}
+	for _, account := range slices.Sorted(maps.Keys(needs.accounts[target.Region])) {
+		if !slices.Contains(accounts, account) {
+			return uses, release.Errorf(release.Conflict, "account %s had functions in %s and is in the registry for that region no more: want to list them before an archive is deleted, could list %q", account, target.Region, accounts).
+				WithRemedy("Keep an environment of the account with %s in the registry as long as functions may run there. If none does any more, the archives stay, and harm nobody.", target.Region)
+		}
+	}
+	return uses, nil
 }
 
 // keeps is how many contents to keep of what is staged, by what it is staged for:
@@ -96,41 +116,76 @@ func (s *scope) keeps() map[string]int {
 	return keeps
 }
 
-// neededCodes tells whether an archive is live, would be taken by a rollback, or
-// is named by what a release under way does.
+// neededCodes tells whether an archive is live, would be taken by a rollback, is
+// named by what a release under way does, or may be any of that for all that is known.
 func (t *pruneTurn) neededCodes(n *needs) func(digest string) bool {
 	brought := n.brought(t.scope.app.Name, t.scope.keeps())
-	return func(digest string) bool { return n.codes[digest] || brought[digest] || n.planned(digest) }
+	return func(digest string) bool {
+		return n.codes[digest] || brought[digest] || n.planned(digest) || n.older(digest)
+	}
 }
 
-// removeStaged retires contents, looks again, and deletes those that nobody needs.
+// removeStaged retires contents, looks again, and deletes those that nobody
+// needs. The others are restored first, and what fails for one content is left
+// to the next release, and settles the others all the same.
 func (t *pruneTurn) removeStaged(ctx context.Context, object prunable, digests []string) error {
-	app, region, by := t.scope.app.Name, object.site.Region, t.scope.release.ID
+	doomed, err := t.retireStaged(ctx, object, digests)
+	var needed func(digest string) bool
+	if err == nil {
+		needed, err = t.neededStill(ctx, object)
+	}
+	if err != nil { // nothing is deleted yet
+		needed = func(string) bool { return true }
+	}
+	errs := []error{err}
+	var unneeded []string
+	for _, digest := range digests {
+		switch {
+		case needed(digest):
+			errs = append(errs, t.Ledger.RestoreStagedCode(ctx, t.scope.app.Name, object.site.Region, digest, t.scope.release.ID))
+		case len(doomed[digest]) > 0: // no other release is at it
+			unneeded = append(unneeded, digest)
+		}
+	}
+	for _, digest := range unneeded {
+		errs = append(errs, t.removeContent(ctx, object, digest, doomed[digest]))
+	}
+	return errors.Join(errs...)
+}
+
+// retireStaged retires contents, and answers the versions of those that are this
+// release's to delete, after an error too.
+func (t *pruneTurn) retireStaged(ctx context.Context, object prunable, digests []string) (map[string][]release.Object, error) {
 	doomed := map[string][]release.Object{}
 	for _, digest := range digests {
 		var err error
-		if doomed[digest], err = t.Ledger.RetireStagedCode(ctx, app, region, digest, by); err != nil {
-			return err
+		if doomed[digest], err = t.Ledger.RetireStagedCode(ctx, t.scope.app.Name, object.site.Region, digest, t.scope.release.ID); err != nil {
+			return doomed, err
 		}
+	}
+	return doomed, nil
+}
+
+// neededStill looks once more who needs archives, now that they are retired.
+// First comes the ledger, then a new list of functions: a release that replaced a
+// function's code for a while is found in the ledger, or has ended before and put
+// the code back where the list has it.
+func (t *pruneTurn) neededStill(ctx context.Context, object prunable) (func(digest string) bool, error) {
+	target, err := t.scope.target(object.site)
+	if err != nil {
+		return nil, err
 	}
 	needs, err := t.needs(ctx, t.scope.release)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	maps.DeleteFunc(t.uses, func(site release.Site, _ layer.Uses) bool { return site.Region == target.Region })
+	uses, err := t.deletable(ctx, target, needs)
+	if err != nil {
+		return nil, err
 	}
 	needed := t.neededCodes(needs)
-	for _, digest := range digests {
-		switch {
-		case len(doomed[digest]) == 0: // another release is at it
-		case needs.staging || needed(digest):
-			err = t.Ledger.RestoreStagedCode(ctx, app, region, digest, by)
-		default:
-			err = t.removeContent(ctx, object, digest, doomed[digest])
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return func(digest string) bool { return needs.staging || needed(digest) || uses.Codes[digest] }, nil
 }
 
 // removeContent deletes all versions of a content.

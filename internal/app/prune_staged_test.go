@@ -13,7 +13,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
-	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/tagboat/tagboat/internal/app"
@@ -154,15 +153,7 @@ func stagedProtections(t *testing.T) []stagedProtection {
 		{name: "nothing", prepare: func(context.Context, *world, string, github.Files) error { return nil }},
 		{name: "a function reads it by reference", code: true, prepare: func(ctx context.Context, w *world, first string, _ github.Files) error {
 			code, _ := w.artifactsIn(ctx, first)
-			o := code.Objects[demo.Home]
-			_, err := w.Cloud.Root(demo.Tools).Lambda(demo.Home).CreateFunction(ctx, &lambda.CreateFunctionInput{
-				FunctionName: aws.String("reporting"), Runtime: types.RuntimePython313, Handler: aws.String("app.handler"),
-				Role: aws.String("arn:aws:iam::" + demo.Tools + ":role/reporting"),
-				Code: &types.FunctionCode{
-					S3Bucket: &o.Bucket, S3Key: &o.Key, S3ObjectVersion: &o.VersionID, S3ObjectStorageMode: types.S3ObjectStorageModeReference,
-				},
-			})
-			return err
+			return w.reads(ctx, code.Objects[demo.Home])
 		}},
 		{name: "a version of a function has it as its code", code: true, prepare: func(ctx context.Context, w *world, _ string, _ github.Files) error {
 			_, err := w.Cloud.Root(demo.Dev).Lambda(demo.Home).CreateAlias(ctx, &lambda.CreateAliasInput{
