@@ -124,6 +124,14 @@ func (a *Admission) pinCommit(ctx context.Context, rel *release.Release, app rel
 }
 
 // flagOf names the release's source as the command's flags do.
+// forceOf is the flag that a forced release was ordered with.
+func forceOf(rel *release.Release) string {
+	if rel.Request.Force {
+		return " --force"
+	}
+	return ""
+}
+
 func flagOf(rel *release.Release) string {
 	if rel.Source.IsTag() {
 		return "--tag " + rel.Source.Tag

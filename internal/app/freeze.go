@@ -137,5 +137,5 @@ func (c *Core) refuseFrozen(ctx context.Context, rel *release.Release, environme
 		return err
 	}
 	return release.Errorf(release.Denied, "%s is frozen until %s by %s: %s", freeze.What(), moment(freeze.Until), freeze.By, freeze.Reason).
-		WithRemedy("Release again afterwards: tagboat release --app %s %s --retry. If it cannot wait, add --during-freeze and why.", rel.App, flagOf(rel))
+		WithRemedy("Release again afterwards: tagboat release --app %s %s --retry%s. If it cannot wait, add --during-freeze and why.", rel.App, flagOf(rel), forceOf(rel))
 }

@@ -35,7 +35,8 @@ Frozen again, the same gets the new time and reason.`,
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		order.App = first(args)
 		if order.App == "" && order.Environment == "" || order.Until == "" || order.Reason == "" || order.By == "" {
-			return release.Errorf(release.Invalid, "a freeze wants an app or --environment, --until, --reason and --by").
+			return release.Errorf(release.Invalid, "a freeze wants an app or --environment, --until, --reason and --by, got app %q, --environment %q, --until %q, --reason %q and --by %q",
+				order.App, order.Environment, order.Until, order.Reason, order.By).
 				WithRemedy("Run: %s --help", cmd.CommandPath())
 		}
 		return c.changeFreeze(cmd, a, order, []string{"freezes"}, func(f ledger.Freeze) string {

@@ -23,7 +23,7 @@ func (c *command) orderFlags(cmd *cobra.Command, order *app.Order) {
 }
 
 func (c *command) byFlag(cmd *cobra.Command, by *string) {
-	cmd.Flags().StringVar(by, "by", cmp.Or(c.Getenv("GITHUB_ACTOR"), c.Getenv("USER"), c.Getenv("USERNAME")), "who asks, for the record")
+	cmd.Flags().StringVar(by, "by", cmp.Or(c.Getenv("GITHUB_ACTOR"), c.Getenv("USER"), c.Getenv("USERNAME")), "who asks, for the record [$GITHUB_ACTOR, $USER]")
 }
 
 func checkOrder(cmd *cobra.Command, order app.Order) error {

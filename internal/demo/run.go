@@ -47,7 +47,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	for _, next := range []string{"v1.3.0", "v1.3.1", "v1.3.2"} {
+	for _, next := range []string{"v1.3.0", "v1.5.0", "v1.6.0"} {
 		w.Repo.Tag(next, w.Repo.Commit("main", next, Files(Handler+"# "+next+"\n", "2.32.4")))
 	}
 	if o.Pace > 0 {
@@ -63,7 +63,7 @@ func (w *World) serve(ctx context.Context, o Options, handler http.Handler) erro
 		return release.Errorf(release.Invalid, "the demo cannot listen at %q: %w", o.Listen, err).WithRemedy("Choose another address with --listen.")
 	}
 	server := &http.Server{Handler: w.Handler(handler), ReadTimeout: time.Minute, WriteTimeout: time.Minute}
-	fmt.Fprintf(o.Out, "\nServing at http://%s with the webhook secret %q; tags v1.3.0, v1.3.1 and v1.3.2 are not released yet.\n", listener.Addr(), Secret)
+	fmt.Fprintf(o.Out, "\nServing at http://%s with the webhook secret %q; tags v1.3.0, v1.5.0 and v1.6.0 are not released yet.\n", listener.Addr(), Secret)
 	fmt.Fprintf(o.Out, "PUT a zip to /uploads/drops/orders/deps/<version>.zip to drop it. Stop with Ctrl-C.\n")
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()

@@ -56,7 +56,7 @@ func absent(k call, status int, said string) error {
 	if k.method != http.MethodGet {
 		return err.WithRemedy("Check that the token or the GitHub App has the permission %s on the repository.", k.permission)
 	}
-	return err
+	return err.WithRemedy("Push it, or check its name: that is what is asked for.")
 }
 
 // hidden is the error of a repository that is missing, or looks so to the token.
