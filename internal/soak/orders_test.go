@@ -59,6 +59,11 @@ func (w *world) freeze() {
 		frozen = err == nil
 		return err
 	})
+	for i, f := range w.freezes { // the same again replaces it, also if the answer was lost
+		if f.app == what.app && f.environment == what.environment && f.until.After(w.clock.Now()) {
+			w.freezes[i].until = w.clock.Now()
+		}
+	}
 	if !frozen {
 		return
 	}

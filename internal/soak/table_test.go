@@ -18,6 +18,9 @@ var _ ledger.Table = callerTable{}
 func (t callerTable) Get(ctx context.Context, key ledger.Key) (item ledger.Item, err error) {
 	err = t.c.store(ctx, "Get", key, func() error {
 		item, err = t.c.w.table.Get(ctx, key)
+		if key.Partition == "release/"+t.c.in.Release && key.Sort == "record" {
+			t.c.sawRecord = t.c.w.clock.Now()
+		}
 		return err
 	})
 	return item, err

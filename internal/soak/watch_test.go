@@ -34,6 +34,7 @@ type watch struct {
 	sending    int // events that have no answer yet
 	ends       map[release.State]int
 	endedAt    map[string]time.Time // by release
+	takenOver  map[string]time.Time // by release, when another execution came to act for it
 	hurt       map[string]int       // by release, tasks that died and executions that were stopped
 	announced  map[string][]release.State
 	pruned     map[string]bool // layer versions
@@ -50,7 +51,7 @@ func newWatch() watch {
 	return watch{
 		records: map[string]release.Release{}, baselines: map[touched]baseline{}, writes: map[target][]write{}, turns: map[string][]string{},
 		versions: map[string]int{}, intents: map[string]intent{}, broken: map[string]int{}, undoBroken: map[string]int{}, doubled: map[string]bool{}, ends: map[release.State]int{},
-		endedAt: map[string]time.Time{}, hurt: map[string]int{}, announced: map[string][]release.State{}, pruned: map[string]bool{}, fired: map[string][]string{},
+		endedAt: map[string]time.Time{}, takenOver: map[string]time.Time{}, hurt: map[string]int{}, announced: map[string][]release.State{}, pruned: map[string]bool{}, fired: map[string][]string{},
 		seen: map[string]int{}, foreign: map[object]int{},
 	}
 }
@@ -154,7 +155,7 @@ func (w *world) watchBegin(c *caller, call sim.Call) {
 	if rel.State.Ended() || rel.ID == "" {
 		w.fail("%s calls %s %s for release %q, which is %s", c, call.Action, call.Resource, rel.ID, rel.State)
 	}
-	if rel.Execution != c.in.Execution {
+	if rel.Execution != c.in.Execution && !w.guarded(c, rel.ID) {
 		w.fail("%s calls %s %s for execution %q, but %q acts for the release", c, call.Action, call.Resource, c.in.Execution, rel.Execution)
 	}
 	name, ok := w.leaseOf(c, call)
@@ -165,6 +166,14 @@ func (w *world) watchBegin(c *caller, call sim.Call) {
 	if lease.Holder.Release != c.in.Release || !w.clock.Now().Before(lease.Expires) {
 		w.fail("%s calls %s %s without the lease %s: held by %+v until %s", c, call.Action, call.Resource, name, lease.Holder, lease.Expires.Format(time.TimeOnly))
 	}
+}
+
+// guarded tells whether a caller that was replaced had looked right before its
+// write, when it was not yet: then the one that took over, which waits until no task can be
+// alive, undoes what it writes. After the record, the guard reads the lease.
+func (w *world) guarded(c *caller, id string) bool {
+	const atOnce = 50 * time.Millisecond // unless the table is slow
+	return !c.sawRecord.After(w.takenOver[id]) && w.clock.Now().Sub(c.sawRecord) < slowest+atOnce
 }
 
 // leaseOf is the lease that a write needs.
@@ -269,6 +278,9 @@ func (w *world) watchPut(c *caller, item ledger.Item) {
 			w.fail("the record of release %s changed after its end: %+v → %+v", rel.ID, before, rel)
 		}
 		return
+	}
+	if before.Execution != "" && before.Execution != rel.Execution {
+		w.takenOver[rel.ID] = w.clock.Now()
 	}
 	w.log.add(c.String(), "record %s: %s by %s %s", rel.ID, rel.State, rel.Execution, progressOf(rel))
 	for i, progress := range rel.Environments {
