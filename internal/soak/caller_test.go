@@ -38,7 +38,7 @@ type caller struct {
 	session   *sim.Session
 	skew      time.Duration // of its clock
 	began     time.Time
-	sawRecord time.Time // when it last read the record of its release
+	sawRecord []time.Time // when it read the record of its release
 }
 
 // newCaller makes a caller that lives as long as ctx.

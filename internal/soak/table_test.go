@@ -19,7 +19,7 @@ func (t callerTable) Get(ctx context.Context, key ledger.Key) (item ledger.Item,
 	err = t.c.store(ctx, "Get", key, func() error {
 		item, err = t.c.w.table.Get(ctx, key)
 		if key.Partition == "release/"+t.c.in.Release && key.Sort == "record" {
-			t.c.sawRecord = t.c.w.clock.Now()
+			t.c.sawRecord = append(t.c.sawRecord, t.c.w.clock.Now())
 		}
 		return err
 	})

@@ -173,7 +173,9 @@ func (w *world) watchBegin(c *caller, call sim.Call) {
 // alive, undoes what it writes. After the record, the guard reads the lease.
 func (w *world) guarded(c *caller, id string) bool {
 	const atOnce = 50 * time.Millisecond // unless the table is slow
-	return !c.sawRecord.After(w.takenOver[id]) && w.clock.Now().Sub(c.sawRecord) < slowest+atOnce
+	return slices.ContainsFunc(c.sawRecord, func(at time.Time) bool {
+		return !at.After(w.takenOver[id]) && w.clock.Now().Sub(at) < slowest+atOnce
+	})
 }
 
 // leaseOf is the lease that a write needs.
