@@ -45,6 +45,14 @@ type needs struct {
 	liveIn   []string
 }
 
+// newNeeds are those of nothing.
+func newNeeds() *needs {
+	return &needs{
+		made: map[string]map[string]bool{}, kept: map[string]map[string]bool{}, layers: map[string]bool{}, arns: map[string]bool{},
+		plans: map[release.Pointer][]byte{}, codes: map[string]bool{}, accounts: map[string]map[string]bool{},
+	}
+}
+
 // needs reads the ledger. Releases that have not ended are read first: one that
 // ends meanwhile is then found in the history as well.
 func (c *Core) needs(ctx context.Context, pruning *release.Release) (*needs, error) {
@@ -60,12 +68,8 @@ func (c *Core) needs(ctx context.Context, pruning *release.Release) (*needs, err
 	if err != nil {
 		return nil, err
 	}
-	n := &needs{
-		made: map[string]map[string]bool{}, kept: map[string]map[string]bool{},
-		layers: map[string]bool{}, arns: map[string]bool{}, plans: map[release.Pointer][]byte{},
-		past: history, truncated: len(history) == historyLength, codes: map[string]bool{},
-		accounts: map[string]map[string]bool{},
-	}
+	n := newNeeds()
+	n.past, n.truncated = history, len(history) == historyLength
 	n.addLive(live)
 	if err := c.addLiveCodes(ctx, n, pruning.App, live); err != nil {
 		return nil, err

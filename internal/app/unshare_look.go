@@ -309,10 +309,7 @@ func (l *unshareLook) underWay(ctx context.Context) error {
 		return err
 	}
 	for _, rel := range active {
-		n := &needs{
-			made: map[string]map[string]bool{}, kept: map[string]map[string]bool{},
-			layers: map[string]bool{}, arns: map[string]bool{}, plans: map[release.Pointer][]byte{},
-		}
+		n := newNeeds()
 		if err := l.addRunning(ctx, n, &release.Release{}, rel); err != nil {
 			return err
 		}
