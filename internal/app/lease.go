@@ -154,11 +154,16 @@ func waits(lease ledger.Lease, releaseID string) bool {
 	return slices.ContainsFunc(lease.Waiters, func(w ledger.Waiter) bool { return w.Release == releaseID })
 }
 
-// giveBack returns the lease while a person looks at a changed plan.
+// giveBack returns the lease while a person looks at a changed plan. What is
+// delivered late, when that person has answered and the environment is open, finds the lease in use.
 func (l *Leasing) giveBack(ctx context.Context, in Input) error {
 	rel, err := l.begin(ctx, in)
 	if err != nil {
 		return err
+	}
+	if progress, ok := rel.Environment(in.Environment); ok && progress.State != release.EnvironmentPending {
+		return release.Errorf(release.Conflict, "release %q works in environment %q: its lease is not returned", rel.ID, in.Environment).
+			WithRemedy("Nothing is to be done: an earlier task was delivered once more.")
 	}
 	return l.handOn(ctx, leaseName(rel.App, in.Environment), holder(in))
 }
