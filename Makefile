@@ -21,7 +21,7 @@ check:
 
 unit: python
 	@mkdir -p .build
-	TAGBOAT_FIGURES=$(CURDIR)/.build/edges.txt go test -race $$(go list ./... | grep -v /internal/soak$$)
+	TAGBOAT_FIGURES=$(CURDIR)/.build/edges.txt go test -race -timeout 20m $$(go list ./... | grep -v /internal/soak$$)
 	@cat .build/edges.txt
 	go test ./internal/cli -run TestLoad # the memory is that of serve, not of the race detector
 
