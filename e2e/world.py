@@ -420,14 +420,15 @@ class App:
 
     def files(self, version, library, needs=None, **function):
         """The repository at a version."""
-        return {self.name + "/tagboat.yaml": self.manifest(**function), self.name + "/src/app.py": handler(version, needs),
+        return {self.name + "/tagboat.yaml": self.manifest(**function), self.name + "/src/app.py": handler(self.name, version, needs),
                 self.name + "/layer/python/library.py": f"VERSION = {library!r}\n"}
 
 
-def handler(version, needs=None):
-    """app.py: it imports its layers, tells its version, and wants an environment variable if one is named."""
+def handler(app, version, needs=None):
+    """app.py: it imports its layers, tells its version, and wants an environment variable if one is named. No two applications
+    have the same code: an archive is not pruned whose bytes any function in the account has."""
     wanted = f"os.environ[{needs!r}]" if needs else "None"
-    return ("import os\n\nimport library\nimport monitoring\n\n\ndef handler(event, context):\n"
+    return (f'"""The code of {app}."""\nimport os\n\nimport library\nimport monitoring\n\n\ndef handler(event, context):\n'
             f"    {wanted}\n    return {{'statusCode': 200, 'version': {version!r}, 'library': library.VERSION}}\n")
 
 

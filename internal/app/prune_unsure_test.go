@@ -33,6 +33,52 @@ func (w *world) reads(ctx context.Context, o release.Object) error {
 	return err
 }
 
+// TestAnArchiveWithTheBytesOfAnotherAppsCodeWaits releases while a function of
+// another app in the same account has the very code that the first release had:
+// that it does not read this app's archive, no listing tells. The archive goes
+// with the first release after the function is gone, and its layer's went before.
+func TestAnArchiveWithTheBytesOfAnotherAppsCodeWaits(t *testing.T) {
+	w := pruningWorld(t, 0)
+	first := w.releasedUpTo(1, 1).ID
+	code, deps := w.contents(first)
+	api := w.Cloud.Root(demo.Dev).Lambda(demo.Home)
+	w.in(func(ctx context.Context) {
+		_, err := api.CreateFunction(ctx, &lambda.CreateFunctionInput{
+			FunctionName: aws.String("billing-api"), Runtime: types.RuntimePython313, Handler: aws.String("app.handler"),
+			Role: aws.String("arn:aws:iam::" + demo.Dev + ":role/billing"), Code: &types.FunctionCode{ZipFile: w.bytes(code.Objects[demo.Home])},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	w.releasedUpTo(2, 3)
+	if !w.there(code.Objects[demo.Home]) {
+		t.Error("the archive is gone at home, where a function of another app has the same code")
+	}
+	if w.there(code.Objects[demo.Europe]) || w.there(deps.Objects[demo.Home]) {
+		t.Error("archives are there that nobody needs")
+	}
+	w.in(func(ctx context.Context) {
+		if _, err := api.DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: aws.String("billing-api")}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	w.releasedUpTo(4, 4)
+	w.prunedStaged()
+}
+
+// bytes are those of a version of an object.
+func (w *world) bytes(o release.Object) []byte {
+	w.t.Helper()
+	for _, object := range w.Cloud.Objects(o.Bucket) {
+		if object.Key == o.Key && object.VersionID == o.VersionID {
+			return object.Body
+		}
+	}
+	w.t.Fatalf("%+v is not there", o)
+	return nil
+}
+
 // onRetired calls f once, when the content with a digest is retired at home.
 func (w *world) onRetired(digest string, f func()) {
 	pruning, done := false, false
