@@ -131,11 +131,25 @@ class Missed(Scenario):
         """An upload whose event is lost is found by a look, which goes through everything else, too."""
         self.ends(self.missed_upload(app, "1.0.0"), "SUCCEEDED", WAIT)
 
+    def unannounced(self, app):
+        """A tag without a webhook is found among those that are known."""
+        self.missed(app, "1.0.0")
+
+    def gone(self, app):
+        """A drop that is deleted before its release reads it: its end says that it is gone, not that it may not be read."""
+        s3, key = self.world.aws.client("s3"), f"drops/{app.name}/deps/1.0.0.zip"
+        made = s3.put_object(Bucket=self.world.uploads_bucket, Key=key, Body=layer_zip("first"))
+        s3.delete_object(Bucket=self.world.uploads_bucket, Key=key, VersionId=made["VersionId"])
+        self.fails_undenied(app)
+
     def vanished(self, app):
         """An upload that is deleted before its release reads it: its end says that it is gone, not that it may not be read."""
         s3, key = self.world.aws.client("s3"), f"artifacts/{app.name}/1.0.0/tagboat.yaml"
         made = s3.put_object(Bucket=self.world.uploads_bucket, Key=key, Body=app.manifest(code=False, deps={"object": "deps.zip"}).encode())
         s3.delete_object(Bucket=self.world.uploads_bucket, Key=key, VersionId=made["VersionId"])
+        self.fails_undenied(app)
+
+    def fails_undenied(self, app):
         release = until(lambda: (e := self.executions(app)) and e[0]["name"], WAIT, what="the release")
         self.ends(release, "FAILED", WAIT)
         with self.document("release/" + release, "record") as record:
@@ -320,8 +334,8 @@ class Missed(Scenario):
 
 # Which scenarios show what a role's actions are for, the quickest first; for the others, a tag is enough.
 SCENARIOS = {
-    "artifact": ["upload", "refused_upload"], "manifest": ["tag", "drop", "upload", "undone", "vanished"], "stage": ["tag", "drop", "upload", "undone", "again"],
-    "report": ["told", "upload"], "rollback": ["broken"], "missed": ["overlooked"], "doctor": ["doctored"], "conclude": ["tag", "broken", "next"],
+    "artifact": ["upload", "refused_upload"], "manifest": ["tag", "drop", "upload", "undone", "vanished"], "stage": ["tag", "drop", "upload", "undone", "again", "gone"],
+    "report": ["told", "upload"], "rollback": ["broken"], "missed": ["overlooked", "unannounced"], "doctor": ["doctored"], "conclude": ["tag", "broken", "next"],
     "recover": ["sweeps", "stopped", "refused_end"], "approval": ["asked"], "target": ["tag", "broken", "rang", "pruned"], "admit": ["tag", "upload"],
     "snapshot": ["tag", "again"], "publish": ["tag", "again"], "tally": ["tag", "broken"], "lease": ["tag", "superseded", "stopped"], "update": ["tag", "broken"],
     "shift": ["tag", "rang"], "prune": ["pruned"],
@@ -329,7 +343,7 @@ SCENARIOS = {
 # Some actions are shown by another scenario first.
 FIRST = {
     "manifest s3:ListBucket": "vanished", "manifest s3:GetObject": "drop", "artifact sqs:SendMessage": "refused_upload", "recover sqs:SendMessage": "refused_end",
-    "recover states:StartExecution": "stopped", "stage s3:GetObject": "again", "stage s3:ListBucketVersions": "upload", "stage s3:ListBucket": "upload",
+    "recover states:StartExecution": "stopped", "stage s3:GetObject": "again", "stage s3:ListBucketVersions": "upload", "stage s3:ListBucket": "gone", "missed dynamodb:Query": "unannounced",
     "conclude states:SendTaskSuccess": "next", "lease states:SendTaskSuccess": "superseded", "lease states:SendTaskFailure": "superseded",
     **{"target " + action: "pruned" for action in ("lambda:DeleteFunction", "lambda:GetFunctionEventInvokeConfig", "lambda:GetPolicy", "lambda:ListFunctions",
                                                    "lambda:ListEventSourceMappings", "lambda:ListAliases", "lambda:ListVersionsByFunction")},

@@ -187,19 +187,45 @@ func RunTask(build func(*Parts) Task, needs ...Need) {
 	}, needs...)
 }
 
-// run makes the handler at the cold start. A Lambda that cannot be wired answers
-// each invocation with the reason, where its callers and its log show it.
+// run serves a Lambda. What it is wired to is read at the cold start.
 func run(build func(context.Context, *Parts, *awsapi.Clients) (any, error), needs ...Need) {
-	ctx := context.Background()
-	p, clients, err := lambdaParts(ctx, needs)
-	var handler any
+	w := &wired{wire: func(ctx context.Context) (lambda.Handler, error) {
+		p, clients, err := lambdaParts(ctx, needs)
+		if err != nil {
+			return nil, err
+		}
+		handler, err := build(ctx, p, clients)
+		return lambda.NewHandler(handler), err
+	}}
+	_ = w.ready(context.Background()) // the first invocation tries again, and says why
+	lambda.Start(w)
+}
+
+// wired is a handler that is wired by its first invocation that can: a Lambda lives
+// on after a secret could not be read, and the next invocation comes to the same one.
+type wired struct {
+	wire    func(context.Context) (lambda.Handler, error)
+	handler lambda.Handler
+}
+
+func (w *wired) ready(ctx context.Context) error {
+	if w.handler != nil {
+		return nil
+	}
+	handler, err := w.wire(ctx)
 	if err == nil {
-		handler, err = build(ctx, p, clients)
+		w.handler = handler
 	}
-	if err != nil {
-		handler = func(context.Context, json.RawMessage) (any, error) { return nil, lambdaError(ctx, slog.Default(), err) }
+	return err
+}
+
+// Invoke implements [lambda.Handler]. Until the Lambda can be wired, it answers with
+// the reason, where its callers and its log show it.
+func (w *wired) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	if err := w.ready(ctx); err != nil {
+		return nil, lambdaError(ctx, slog.Default(), err)
 	}
-	lambda.Start(handler)
+	return w.handler.Invoke(ctx, payload)
 }
 
 // lambdaError names an error as the state machine knows it.
