@@ -382,7 +382,7 @@ func (s scenario) run(t *testing.T, blows ...blow) outcome {
 	w.quiet()
 	w.sound()
 	w.asRecorded(rel, before)
-	w.announced(rel, blows)
+	w.everybodyKnows(rel)
 	if t.Failed() {
 		w.transcript(rel)
 	}
@@ -524,10 +524,11 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s[:i], s[i+len(sep):], true
 }
 
-// announced checks that whoever listens was told of the end, once at least, and of nothing
-// secret; unless it was the announcement, or who makes it, that failed.
-func (w *world) announced(rel release.Release, blows []blow) {
+// everybodyKnows checks that, after the look that comes each minute, whoever listens was told of
+// the end, once at least, and GitHub shows it.
+func (w *world) everybodyKnows(rel release.Release) {
 	w.t.Helper()
+	w.settled(time.Minute)
 	told := 0
 	for _, h := range w.heard.heard {
 		if h.what != report.ReleaseEnded || h.event.Release != rel.ID {
@@ -538,8 +539,18 @@ func (w *world) announced(rel release.Release, blows []blow) {
 			w.t.Errorf("the end was announced as %s, and is %s", h.event.State, rel.State)
 		}
 	}
-	if told == 0 && !slices.ContainsFunc(blows, blow.silences) {
+	if told == 0 {
 		w.t.Errorf("release %s ended as %s, and nobody was told", rel.ID, rel.State)
+	}
+	want := map[release.State]string{release.Succeeded: "success", release.FailedDirty: "error"}[rel.State]
+	if want == "" {
+		want = "failure"
+	}
+	if statuses := w.GitHub.CommitStatuses(w.Repo, rel.Source.Commit); len(statuses) == 0 || statuses[len(statuses)-1].State != want {
+		w.t.Errorf("release %s ended as %s, and GitHub shows %+v, want %s in the end", rel.ID, rel.State, statuses, want)
+	}
+	if left := w.untold(); len(left) > 0 {
+		w.t.Errorf("still to be told: %+v", left)
 	}
 }
 

@@ -31,12 +31,6 @@ func (b blow) needsHand() bool {
 	return slices.Contains([]string{codeByHand, settlesLate, neverSettles}, b.kind)
 }
 
-// silences tells whether the fault can end the execution before it has told its end, or forbid
-// to read what it would tell.
-func (b blow) silences() bool {
-	return slices.Contains([]string{"dead before", "stopped before", "slow and taken over", "denied"}, b.kind)
-}
-
 // call is one call across a boundary.
 type call struct {
 	boundary, what string
