@@ -25,7 +25,6 @@ import (
 	"github.com/tagboat/tagboat/internal/awsapi"
 	"github.com/tagboat/tagboat/internal/clock"
 	"github.com/tagboat/tagboat/internal/function"
-	"github.com/tagboat/tagboat/internal/ghapi"
 	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
 	"github.com/tagboat/tagboat/internal/webhook"
@@ -65,45 +64,6 @@ func NeedAlarms(_ context.Context, p *Parts, clients *awsapi.Clients) error {
 		return clients.CloudWatch(ctx, t, release.PhaseBake)
 	}
 	return nil
-}
-
-// NeedGitHub gives the client for GitHub, with the credentials of the secret: a
-// token, or {"app_id": <number>, "private_key": "<PEM>"} of a GitHub App.
-func NeedGitHub(ctx context.Context, p *Parts, clients *awsapi.Clients) error {
-	id, err := required(envGitHubSecret)
-	if err != nil {
-		return err
-	}
-	api := secretsmanager.NewFromConfig(clients.Config(""))
-	text, err := readSecret(ctx, api, id, "AWSCURRENT")
-	if err != nil {
-		return err
-	}
-	c := ghapi.Config{
-		Clock: p.Clock, HTTP: http.DefaultClient,
-		// A token is read for each request: it may be rotated.
-		Token: func(ctx context.Context) (string, error) { return readSecret(ctx, api, id, "AWSCURRENT") },
-	}
-	if strings.HasPrefix(text, "{") {
-		if c.App, err = githubApp(text); err != nil {
-			return err
-		}
-	}
-	p.GitHub, err = ghapi.New(c)
-	return err
-}
-
-// githubApp reads the credentials of a GitHub App. They appear in no error.
-func githubApp(text string) (*ghapi.App, error) {
-	var app struct {
-		ID         int64  `json:"app_id"`
-		PrivateKey string `json:"private_key"`
-	}
-	if err := json.Unmarshal([]byte(text), &app); err != nil || app.ID == 0 || app.PrivateKey == "" {
-		return nil, release.Errorf(release.Invalid, `the GitHub secret is neither a token nor {"app_id": <number>, "private_key": "<PEM>"}`).
-			WithRemedy("Put the token as it is, or that JSON, into the secret that %s names.", envGitHubSecret)
-	}
-	return &ghapi.App{ID: app.ID, PrivateKey: []byte(app.PrivateKey)}, nil
 }
 
 // NeedTokens lets a task resume executions.

@@ -2,14 +2,12 @@ package app
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/tagboat/tagboat/internal/awsapi"
 	"github.com/tagboat/tagboat/internal/doctor"
-	"github.com/tagboat/tagboat/internal/ghapi"
 	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
 )
@@ -53,17 +51,4 @@ func RunDoctor() {
 			return p.Doctor(clients, registry).Do(ctx, q), nil
 		}, nil
 	}, NeedTargets)
-}
-
-// GitHubBySecret is a client with the credentials of a secret's text, as the
-// tasks read them. An empty address is github.com's.
-func GitHubBySecret(secret, address string) (*ghapi.Client, error) {
-	c := ghapi.Config{BaseURL: address, Token: ghapi.StaticToken(secret)}
-	if strings.HasPrefix(secret, "{") {
-		var err error
-		if c.App, err = githubApp(secret); err != nil {
-			return nil, err
-		}
-	}
-	return ghapi.New(c)
 }
