@@ -154,8 +154,10 @@ func waits(lease ledger.Lease, releaseID string) bool {
 	return slices.ContainsFunc(lease.Waiters, func(w ledger.Waiter) bool { return w.Release == releaseID })
 }
 
-// giveBack returns the lease while a person looks at a changed plan. What is
-// delivered late, when that person has answered and the environment is open, finds the lease in use.
+// giveBack returns the lease while a person looks at a changed plan. What is delivered
+// late, when that person has answered, returns neither the lease that was acquired since
+// nor the place in its queue: the ledger compares the attempts. Where the state machine
+// does not tell them, only an environment that is open is safe from it.
 func (l *Leasing) giveBack(ctx context.Context, in Input) error {
 	rel, err := l.begin(ctx, in)
 	if err != nil {
@@ -165,7 +167,7 @@ func (l *Leasing) giveBack(ctx context.Context, in Input) error {
 		return release.Errorf(release.Conflict, "release %q works in environment %q: its lease is not returned", rel.ID, in.Environment).
 			WithRemedy("Nothing is to be done: an earlier task was delivered once more.")
 	}
-	return l.handOn(ctx, leaseName(rel.App, in.Environment), holder(in))
+	return l.handOnBy(ctx, leaseName(rel.App, in.Environment), holder(in), in.attempt())
 }
 
 // handOn returns a lease and resumes the next that waits for it. The new owner
@@ -176,8 +178,13 @@ func (l *Leasing) giveBack(ctx context.Context, in Input) error {
 // has not ended returns the lease in the end, or its recovery does. Only one that
 // has ended is passed over.
 func (l *Leasing) handOn(ctx context.Context, lease string, h ledger.Holder) error {
+	return l.handOnBy(ctx, lease, h, 0)
+}
+
+// handOnBy is handOn by an attempt that may be late, see [ledger.Ledger.ReturnBy].
+func (l *Leasing) handOnBy(ctx context.Context, lease string, h ledger.Holder, attempt int64) error {
 	for {
-		next, err := l.Ledger.Return(ctx, lease, h)
+		next, err := l.Ledger.ReturnBy(ctx, lease, h, attempt)
 		if err != nil || next == nil {
 			return err
 		}
@@ -192,7 +199,7 @@ func (l *Leasing) handOn(ctx context.Context, lease string, h ledger.Holder) err
 		if err != nil || !owner.State.Ended() {
 			return err
 		}
-		h = next.Holder
+		h, attempt = next.Holder, 0
 	}
 }
 

@@ -25,7 +25,7 @@ type Input struct {
 	Environment string `json:"environment,omitempty"`
 	// Token resumes an execution that waits. Entered and Retry tell which attempt of the
 	// state it is of: an attempt that is late must not put its token, for which nobody
-	// waits any more, in the place of a later one's.
+	// waits any more, in the place of a later one's, nor return a lease that was acquired since.
 	Token   string    `json:"token,omitempty"`
 	Entered time.Time `json:"entered,omitzero"`
 	Retry   int       `json:"retry,omitempty"`
@@ -35,8 +35,8 @@ type Input struct {
 	Outcomes []Outcome `json:"outcomes,omitempty"`
 }
 
-// attempt numbers the attempts of states that wait for a token: a later one has a
-// larger number.
+// attempt numbers the attempts of the states that ask a person, and that acquire and
+// return a lease: a later one has a larger number.
 func (in Input) attempt() int64 {
 	if in.Entered.IsZero() {
 		return 0 // of a state machine that does not tell

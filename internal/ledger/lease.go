@@ -59,7 +59,7 @@ func (l *Ledger) Acquire(ctx context.Context, lease string, h Holder, call Call,
 			if doc.Attempt > call.Attempt {
 				return doc.late(h.Release)
 			}
-			return doc.grantAgain(h, now, ttl)
+			return doc.grantAgain(h, call.Attempt, now, ttl)
 		}
 		if call.Token != "" {
 			if err := doc.enqueue(wanted); err != nil {
@@ -75,7 +75,7 @@ func (l *Ledger) Acquire(ctx context.Context, lease string, h Holder, call Call,
 		}
 		if free && doc.next(h.Release) {
 			doc.dequeue(h.Release)
-			doc.grant(h, now, ttl)
+			doc.grant(h, call.Attempt, now, ttl)
 			doc.Brief = call.Token == ""
 		}
 		return nil
@@ -161,8 +161,18 @@ func (l *Ledger) Check(ctx context.Context, lease string, h Holder, margin time.
 // another execution of the same release holds it, or the lease is dirty: both
 // are of kind [release.Conflict].
 func (l *Ledger) Return(ctx context.Context, lease string, h Holder) (next *Waiter, err error) {
+	return l.ReturnBy(ctx, lease, h, 0)
+}
+
+// ReturnBy is Return by an attempt, numbered as those to acquire are, which may be
+// late: what the release asked for since is not returned, and the error is of kind
+// [release.Conflict]. It is told with one write, so nothing comes in between.
+func (l *Ledger) ReturnBy(ctx context.Context, lease string, h Holder, attempt int64) (next *Waiter, err error) {
 	_, err = l.editLease(ctx, lease, func(doc *Lease) error {
 		next = nil
+		if doc.askedAfter(h.Release, attempt) {
+			return doc.late(h.Release)
+		}
 		doc.leave(h.Release)
 		switch {
 		case doc.Holder == h:
@@ -208,7 +218,7 @@ func (l *Ledger) TakeOver(ctx context.Context, lease string, h Holder, ttl time.
 		if !owner.State.Ended() {
 			doc.Dirty = ""
 		}
-		return doc.grantAgain(h, l.clock.Now(), ttl)
+		return doc.grantAgain(h, doc.Attempt, l.clock.Now(), ttl)
 	})
 	return err
 }

@@ -570,3 +570,73 @@ func TestAnAttemptThatIsLateIsRefused(t *testing.T) {
 	}
 	ok(t, attempt(2))
 }
+
+func TestAReturnThatIsLateIsRefused(t *testing.T) {
+	acquire := func(l *leases, h ledger.Holder, attempt int64) bool {
+		held, _, err := l.Acquire(t.Context(), env, h, ledger.Call{Token: fmt.Sprint("t", attempt), Attempt: attempt}, ttl, false)
+		ok(t, err)
+		l.pass(time.Second)
+		return held
+	}
+	giveBack := func(l *leases, h ledger.Holder, attempt int64) error {
+		_, err := l.ReturnBy(t.Context(), env, h, attempt)
+		return err
+	}
+	tests := map[string]struct {
+		// since is what happened after b acquired by attempt 1 and returned by attempt 2.
+		since func(l *leases)
+		late  bool
+		check func(l *leases)
+	}{
+		"it is repeated":        {func(*leases) {}, false, func(l *leases) { want(t, "held at once", acquire(l, l.c, 3), true) }},
+		"another has the lease": {func(l *leases) { acquire(l, l.c, 9) }, false, func(l *leases) { l.wantHeld(l.c) }},
+		"it was acquired again": {func(l *leases) { acquire(l, l.b, 3) }, true, func(l *leases) { l.wantHeld(l.b) }},
+		"it was renewed since": {func(l *leases) {
+			acquire(l, l.b, 3)
+			ok(t, l.Renew(t.Context(), env, l.b, ttl))
+		}, true, func(l *leases) { l.wantHeld(l.b) }},
+		"it is waited for again": {func(l *leases) {
+			acquire(l, l.c, 9)
+			acquire(l, l.b, 3)
+		}, true, func(l *leases) { l.wantQueue(l.b.Release + "=t3") }},
+		"it was handed over again": {func(l *leases) {
+			acquire(l, l.c, 9)
+			acquire(l, l.b, 3)
+			l.giveBack(l.c)
+		}, true, func(l *leases) { want(t, "token", l.lease().Token, "t3") }},
+		"a newer release came while it waited again": {func(l *leases) {
+			l.acquire(l.a, "ta", false)
+			acquire(l, l.b, 3)
+			l.acquire(l.c, "tc", true)
+		}, true, func(l *leases) { want(t, "superseded", len(l.lease().Superseded), 1) }},
+		"who acquired it died": {func(l *leases) {
+			acquire(l, l.b, 3)
+			ok(t, l.TakeOver(t.Context(), env, ledger.Holder{Release: l.b.Release, Execution: "r1"}, ttl))
+		}, true, func(l *leases) { l.wantHeld(ledger.Holder{Release: l.b.Release, Execution: "r1"}) }},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			l := newLeases(t)
+			want(t, "held at once", acquire(l, l.b, 1), true)
+			ok(t, giveBack(l, l.b, 2))
+			test.since(l)
+			err := giveBack(l, l.b, 2)
+			if refused := err != nil && release.KindOf(err) == release.Conflict; refused != test.late {
+				t.Errorf("the return comes once more: %v, want it refused: %t", err, test.late)
+			}
+			test.check(l)
+		})
+	}
+}
+
+// TestAReturnThatTellsNoAttemptIsDone is that of a release's end, which is of no state
+// that could be entered again.
+func TestAReturnThatTellsNoAttemptIsDone(t *testing.T) {
+	l := newLeases(t)
+	_, _, err := l.Acquire(t.Context(), env, l.b, ledger.Call{Token: "t", Attempt: 7}, ttl, false)
+	ok(t, err)
+	l.giveBack(l.b)
+	left, err := l.Leases(t.Context())
+	ok(t, err)
+	want(t, "leases", len(left), 0)
+}

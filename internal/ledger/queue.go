@@ -52,7 +52,8 @@ type Lease struct {
 	// Token tells the holder that the lease was handed over to it; it is empty
 	// once the holder has renewed the lease, and so knows.
 	Token string `json:"token,omitempty"`
-	// Attempt is that of the token.
+	// Attempt numbers the attempt to acquire by which the holder has the lease: what its
+	// release did by an earlier one is over.
 	Attempt int64 `json:"attempt,omitempty"`
 	// From are those who gave the lease back while the token is there, the last one last.
 	From []Holder `json:"from,omitempty"`
@@ -88,15 +89,15 @@ const keepSuperseded = 30 * 24 * time.Hour
 // unrestored is why a lease is dirty if nobody said.
 const unrestored = "not everything that it changed was restored"
 
-// grant gives the lease to h.
-func (d *Lease) grant(h Holder, now time.Time, ttl time.Duration) {
-	d.Holder, d.Since, d.Expires = h, now, now.Add(ttl)
+// grant gives the lease to h, which asked for it by the given attempt.
+func (d *Lease) grant(h Holder, attempt int64, now time.Time, ttl time.Duration) {
+	d.Holder, d.Attempt, d.Since, d.Expires = h, attempt, now, now.Add(ttl)
 	d.confirm()
 }
 
 // grantAgain gives the lease to an execution of the release that has it, or to
 // the first of a lease that nobody has.
-func (d *Lease) grantAgain(h Holder, now time.Time, ttl time.Duration) error {
+func (d *Lease) grantAgain(h Holder, attempt int64, now time.Time, ttl time.Duration) error {
 	if d.Dirty != "" {
 		return d.keptDirty()
 	}
@@ -104,13 +105,13 @@ func (d *Lease) grantAgain(h Holder, now time.Time, ttl time.Duration) error {
 	if d.Holder.Release == h.Release {
 		since = d.Since
 	}
-	d.grant(h, now, ttl)
+	d.grant(h, attempt, now, ttl)
 	d.Since = since
 	return nil
 }
 
 // confirm records that the holder knows of the lease.
-func (d *Lease) confirm() { d.Token, d.Attempt, d.From = "", 0, nil }
+func (d *Lease) confirm() { d.Token, d.From = "", nil }
 
 // enqueue adds a waiter before those whose releases were created later, or gives
 // the one of the same release its new token.
@@ -184,14 +185,14 @@ func (d *Lease) forget(now time.Time) {
 // handOver gives the lease to the first who waits, or to nobody.
 func (d *Lease) handOver(now time.Time) *Waiter {
 	if len(d.Waiters) == 0 {
-		d.grant(Holder{}, now, 0)
+		d.grant(Holder{}, 0, now, 0)
 		d.Since, d.Expires = time.Time{}, time.Time{}
 		return nil
 	}
 	from, first := append(d.From, d.Holder), d.Waiters[0]
 	d.Waiters = d.Waiters[1:]
-	d.grant(first.Holder, now, first.TTL)
-	d.From, d.Token, d.Attempt = from, first.Token, first.Attempt
+	d.grant(first.Holder, first.Attempt, now, first.TTL)
+	d.From, d.Token = from, first.Token
 	return d.pending()
 }
 
@@ -216,7 +217,19 @@ func (d *Lease) idle() bool {
 	return d.Holder == (Holder{}) && len(d.Waiters) == 0 && len(d.Superseded) == 0
 }
 
-// late refuses an attempt to acquire that a following one has overtaken.
+// askedAfter tells whether a release has asked for the lease again after an attempt:
+// it has it by a later one, or waits, or waited until a newer release came. Attempt 0 is
+// that of somebody who does not tell.
+func (d *Lease) askedAfter(releaseID string, attempt int64) bool {
+	if attempt == 0 {
+		return false
+	}
+	later := func(w Waiter) bool { return w.Release == releaseID && w.Attempt > attempt }
+	return d.Holder.Release == releaseID && d.Attempt > attempt || slices.ContainsFunc(d.Waiters, later) ||
+		slices.ContainsFunc(d.Superseded, func(s Superseded) bool { return later(s.Waiter) })
+}
+
+// late refuses an attempt that a following one of the same release has overtaken.
 func (d *Lease) late(releaseID string) error {
 	return release.Errorf(release.Conflict, "release %q has asked for lease %q again since: this attempt is late", releaseID, d.Name)
 }
