@@ -73,6 +73,10 @@ func (c *Conclusion) conclude(ctx context.Context, in Input) (release.Release, e
 	if err != nil {
 		return release.Release{}, err
 	}
+	said, err := c.nextSaid(ctx, in)
+	if err != nil {
+		return release.Release{}, err
+	}
 	return c.Ledger.Update(ctx, in.Release, in.Execution, func(rel *release.Release) error {
 		rel.Ended = c.Clock.Now()
 		for _, progress := range rel.Environments {
@@ -84,6 +88,7 @@ func (c *Conclusion) conclude(ctx context.Context, in Input) (release.Release, e
 			rel.State, rel.Error, rel.Remedy = release.Succeeded, "", ""
 			return nil
 		}
+		record(rel, in.Error, said)
 		fail(rel, in.Error, results)
 		return nil
 	})
@@ -91,7 +96,6 @@ func (c *Conclusion) conclude(ctx context.Context, in Input) (release.Release, e
 
 // fail gives a release its end after a failure.
 func fail(rel *release.Release, failure *Failure, results map[string]release.Result) {
-	record(rel, failure)
 	rel.State = failedState(rel, failure, results)
 	open, held := rel.Open()
 	if !held {

@@ -222,8 +222,8 @@ func faultKey(phase release.Phase, item string) string {
 	return faultPrefix(phase) + item
 }
 
-// troubleKey is where the last transient error of an iteration is noted: if no
-// retry helps, it is the reason of the failure.
+// troubleKey is where the last error of an iteration's task is noted: if no retry
+// helps, it is the reason of the failure.
 func troubleKey(phase release.Phase, item string) string {
 	return fmt.Sprintf("trouble/%s/%s", phase, item)
 }

@@ -1,9 +1,9 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"strings"
 	"unicode/utf8"
 
@@ -49,14 +49,14 @@ func nextStep(err error) string {
 	return ""
 }
 
-// record keeps the first reason of a failure. What a task said was recorded by
-// the task; what the state machine itself caught is put into words here.
-func record(rel *release.Release, failure *Failure) {
+// record keeps the first reason of a failure, with the next step that a task said or,
+// for what the state machine itself caught, what is always to be done.
+func record(rel *release.Release, failure *Failure, said string) {
 	if failure == nil || rel.Error != "" {
 		return
 	}
 	reason, remedy := failure.words(rel.State)
-	rel.Error, rel.Remedy = capped(reason, maxReason), remedy
+	rel.Error, rel.Remedy = capped(reason, maxReason), cmp.Or(remedy, said)
 }
 
 // words says what was caught in a state of the release.
@@ -69,21 +69,27 @@ func (f *Failure) words(state release.State) (reason, remedy string) {
 		return "the lease of the environment did not become free in time", "See who holds it, then release again with --retry."
 	case f.Error == errTimeout:
 		return "a task did not answer in time", again
-	case f.Error == errSuperseded, f.Error == errRejected:
-		return f.Cause, ""
 	case f.Error == errInterrupted:
 		return f.Cause, again
-	}
-	var cause struct {
-		Message string `json:"errorMessage"`
-	}
-	switch {
-	case json.Unmarshal([]byte(f.Cause), &cause) == nil && cause.Message != "":
-		return cause.Message, ""
+	case f.said() != "":
+		return f.said(), ""
+	case f.Error == errSuperseded, f.Error == errRejected:
+		return f.Cause, ""
 	case f.Cause != "":
 		return f.Error + ": " + f.Cause, ""
 	}
 	return f.Error, ""
+}
+
+// said is the text of a task's error; empty if the failure is none.
+func (f *Failure) said() string {
+	var cause struct {
+		Message string `json:"errorMessage"`
+	}
+	if err := json.Unmarshal([]byte(f.Cause), &cause); err != nil {
+		return "" // somebody else's words
+	}
+	return cause.Message
 }
 
 // environmentOf is the environment of a step, by its id (see [release.StepID]).
@@ -95,40 +101,40 @@ func environmentOf(stepID string) string {
 	return parts[1]
 }
 
-// recorded keeps the reason of a failure and its remedy in the release's
-// record: the state machine carries only the error's text.
+// recorded notes what a task says when it fails and the state machine does not carry: the
+// next step, and how the iteration of a Map failed. The release's record is not touched.
+// The task may be one that was delivered late, and then the release goes on.
 func (c *Core) recorded(task Task) Task {
 	return func(ctx context.Context, in Input) (any, error) {
 		out, err := task(ctx, in)
 		failure := named(err, errFailed)
-		var name *TaskError
-		if !errors.As(failure, &name) {
-			return out, failure
+		if err == nil {
+			return out, nil
 		}
-		if name.Name == errTransient {
-			c.noteTrouble(ctx, in, err)
-			return out, failure
+		if remedy := nextStep(err); remedy != "" {
+			c.noteFailure(ctx, in, saidKey(failure.Error()), remedy)
 		}
-		_, recordErr := c.Ledger.Update(ctx, in.Release, in.Execution, func(rel *release.Release) error {
-			if rel.Error == "" {
-				rel.Error, rel.Remedy = capped(err.Error(), maxReason), nextStep(err)
-			}
-			return nil
-		})
-		if recordErr != nil { // the caught error tells it too, without the remedy
-			c.Log.WarnContext(ctx, "a failure could not be recorded", "release", in.Release, "error", recordErr)
+		if in.inMap() {
+			c.noteFailure(ctx, in, troubleKey(in.Phase, itemOf(in.Artifact, in.Site)), newFault(err))
 		}
 		return out, failure
 	}
 }
 
-// noteTrouble keeps a transient error of an iteration for the tally.
-func (c *Core) noteTrouble(ctx context.Context, in Input, trouble error) {
-	if in.Phase == "" {
-		return
+func (c *Core) noteFailure(ctx context.Context, in Input, key string, note any) {
+	if err := c.Ledger.Note(ctx, in.Release, key, note); err != nil { // the caught error tells the most of it
+		c.Log.WarnContext(ctx, "a failure could not be noted", "release", in.Release, "note", note, "error", err)
 	}
-	key := troubleKey(in.Phase, itemOf(in.Artifact, in.Site))
-	if err := c.Ledger.Note(ctx, in.Release, key, newFault(trouble)); err != nil {
-		c.Log.WarnContext(ctx, "a transient error could not be noted", "release", in.Release, "trouble", trouble, "error", err)
+}
+
+// saidKey is where the next step is noted that belongs to the text of a task's error.
+func saidKey(text string) string { return "said/" + digestOf(text) }
+
+// nextSaid is the next step that the task said whose failure was caught.
+func (c *Core) nextSaid(ctx context.Context, in Input) (remedy string, err error) {
+	if in.Error == nil || in.Error.said() == "" {
+		return "", nil
 	}
+	_, err = c.Ledger.ReadNote(ctx, in.Release, saidKey(in.Error.said()), &remedy)
+	return remedy, err
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -258,6 +260,10 @@ func TestAnEarlierAttemptDoesNotReplaceTheToken(t *testing.T) {
 				} else {
 					wantText(t, err.Error(), "this attempt is late")
 				}
+				rel, err := w.Local.Core().Ledger.Release(ctx, id)
+				if err != nil || rel.Error != "" || rel.Remedy != "" {
+					t.Errorf("the record says %q, %q (%v); want nothing of a task that is late", rel.Error, rel.Remedy, err)
+				}
 				if state == release.WaitingApproval {
 					w.approve(ctx, id, "alice", true)
 				}
@@ -316,4 +322,30 @@ func TestARedrivenExecutionFailsAtItsFirstTask(t *testing.T) {
 			w.sound()
 		})
 	}
+}
+
+// TestATaskThatIsDeliveredLateIsNoReason delivers every task of a release once more
+// while it waits for an answer: what they fail with is not what the release ends with.
+func TestATaskThatIsDeliveredLateIsNoReason(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: quickly(t, approving(t))})
+	d := newDeliveries(w)
+	var id string
+	w.in(func(ctx context.Context) {
+		id = w.pushed(ctx, "v1.1.0", quick(t, demo.Handler))
+		w.asked(ctx, id, 1)
+		for _, what := range slices.Sorted(maps.Keys(d.first)) {
+			name := strings.TrimPrefix(what, id+" ")
+			d.again(ctx, id, name)
+			rel, err := w.Local.Core().Ledger.Release(ctx, id)
+			if err != nil || rel.Error != "" {
+				t.Errorf("%s: the record says %q (%v), want nothing", name, rel.Error, err)
+			}
+		}
+		w.approve(ctx, id, "alice", false)
+	})
+	w.settle()
+	rel := w.record(id)
+	wantState(t, rel, release.Rejected)
+	wantText(t, rel.Error, "rejected by alice")
+	w.sound()
 }

@@ -68,9 +68,16 @@ func (r *RollingBack) prepare(ctx context.Context, in Input) (rollBackPlan, erro
 	if err != nil {
 		return out, err
 	}
+	said, err := r.nextSaid(ctx, in)
+	if err != nil {
+		return out, err
+	}
 	open, held := rel.Open()
 	if !held {
-		return out, nil
+		return out, r.update(ctx, in, func(rel *release.Release) error {
+			record(rel, in.Error, said)
+			return nil
+		})
 	}
 	plan, err := r.plan(ctx, rel, release.Site{Environment: open.Name})
 	if err != nil {
@@ -82,7 +89,7 @@ func (r *RollingBack) prepare(ctx context.Context, in Input) (rollBackPlan, erro
 		}
 	}
 	return out, r.update(ctx, in, func(rel *release.Release) error {
-		record(rel, in.Error)
+		record(rel, in.Error, said)
 		rel.State = release.RollingBack
 		return nil
 	})

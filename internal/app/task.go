@@ -44,6 +44,9 @@ func (in Input) attempt() int64 {
 	return in.Entered.UnixMilli()*1000 + int64(in.Retry)
 }
 
+// inMap tells whether the task is of one iteration of a Map.
+func (in Input) inMap() bool { return in.Artifact != "" || in.Site != (release.Site{}) }
+
 // Failure is an error as the States Language hands it to a Catch.
 type Failure struct {
 	Error string `json:"Error"`
