@@ -182,7 +182,7 @@ func TestAReleaseThatIsPlannedAfterTheLookIsSeen(t *testing.T) {
 func TestARegionThatLeftTheRegistryIsNamedByTheARN(t *testing.T) {
 	w := released(t)
 	home := w.sharing()[demo.Home]
-	w.register(edited(t, demo.Registry, "  regions: [us-east-1, eu-west-1]\n  buckets: {eu-west-1: tagboat-eu}", "  regions: [us-east-1]",
+	w.register(edited(t, demo.Registry, "  regions: [us-east-1, eu-west-1]\n  buckets: {eu-west-1: tagboat-staging-999999999999-eu-west-1}", "  regions: [us-east-1]",
 		"regions: [us-east-1, eu-west-1]", "regions: [us-east-1]"))
 	byName := fromPartner
 	byName.Regions = []string{demo.Europe}

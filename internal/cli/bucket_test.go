@@ -23,7 +23,7 @@ type buckets struct {
 func newBuckets(t *testing.T) *buckets {
 	t.Helper()
 	b := &buckets{
-		exist:   map[string]bool{"tagboat-state": true, "tagboat-eu": true, "tagboat-registries": true, "tagboat-plain": false},
+		exist:   map[string]bool{"tagboat-state": true, "tagboat-staging-999999999999-eu-west-1": true, "tagboat-registries": true, "tagboat-plain": false},
 		objects: map[string][][]byte{},
 	}
 	s := httptest.NewServer(b)

@@ -41,7 +41,7 @@ func TestTheDocumentedRegistryIsRead(t *testing.T) {
 	want := release.Registry{
 		Organization: "o-abc1234567",
 		Tools: release.Tools{Account: "999999999999", Regions: []string{"us-east-1", "eu-west-1"},
-			Buckets: map[string]string{"eu-west-1": "tagboat-eu"}},
+			Buckets: map[string]string{"eu-west-1": "tagboat-staging-999999999999-eu-west-1"}},
 		Environments: []release.Environment{
 			{Name: "dev", Account: "111111111111", Regions: []string{"us-east-1"}, Role: "tagboat-target", ExternalID: "tagboat-dev"},
 			{Name: "prod", Account: "222222222222", Regions: []string{"us-east-1", "eu-west-1"}, Role: "tagboat-target",

@@ -12,7 +12,8 @@ import (
 )
 
 // reference is docs/files.md: written from the schemas and the examples, so that
-// it cannot say anything else than the parser does.
+// it cannot say anything else than the parser does; what it says of ignore files
+// is testdata/ignore.md.
 func reference(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
@@ -31,6 +32,7 @@ func reference(t *testing.T) string {
 		}
 		fieldRows(&b, "", schema)
 	}
+	b.WriteString(read(t, filepath.Join("testdata", "ignore.md")))
 	return b.String()
 }
 
@@ -72,15 +74,16 @@ func typeName(field map[string]any) string {
 		}
 		return strings.Join(names, " or ")
 	}
+	if _, several := field["type"].([]any); several {
+		return "any JSON value"
+	}
 	switch kind := field["type"]; kind {
-	case nil:
-		return "anything"
 	case "array":
 		items, _ := field["items"].(map[string]any)
 		return "list of " + typeName(items)
 	case "object":
-		if _, isMap := field["additionalProperties"].(map[string]any); isMap {
-			return "map"
+		if values, isMap := field["additionalProperties"].(map[string]any); isMap {
+			return "map of " + typeName(values)
 		}
 		return "object"
 	default:

@@ -43,7 +43,7 @@ const (
 
 	Organization  = "o-abc1234567"
 	StateBucket   = "tagboat-state"
-	EuropeBucket  = "tagboat-eu"
+	EuropeBucket  = "tagboat-staging-999999999999-eu-west-1"
 	UploadsBucket = "tagboat-uploads"
 
 	// Secret signs the webhooks, Token reads the repositories. Both open nothing
