@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/tagboat/tagboat/internal/ghapi"
 	"github.com/tagboat/tagboat/internal/release"
@@ -102,6 +103,9 @@ func (a *Admission) pinCommit(ctx context.Context, rel *release.Release, app rel
 			WithRemedy("Tag the app in its own repository, or correct the repository of the app in registry.yaml and release again with --retry.")
 	}
 	tag, err := a.GitHub.ResolveTag(ctx, rel.Source.RepositoryID, rel.Source.Tag)
+	if err != nil && release.KindOf(err) == release.NotFound {
+		return noTag(rel, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -123,7 +127,18 @@ func (a *Admission) pinCommit(ctx context.Context, rel *release.Release, app rel
 	return err
 }
 
-// flagOf names the release's source as the command's flags do.
+// noTag refuses a tag that is not there. Its event, should it be pushed later, is
+// that of this release, which has ended: only another attempt releases it.
+func noTag(rel *release.Release, cause error) error {
+	remedy := "Check its name with git ls-remote --tags origin. Or push it: git push origin " + rel.Source.Tag
+	if !rel.Request.DryRun {
+		remedy += fmt.Sprintf(" and then: tagboat release --app %s --tag %s --retry%s", rel.App, rel.Source.Tag, forceOf(rel))
+	}
+	refused := release.Errorf(release.NotFound, "repository %s has no tag %q", rel.Source.Repository, rel.Source.Tag).WithRemedy("%s", remedy)
+	refused.Cause = cause
+	return refused
+}
+
 // forceOf is the flag that a forced release was ordered with.
 func forceOf(rel *release.Release) string {
 	if rel.Request.Force {
@@ -132,6 +147,7 @@ func forceOf(rel *release.Release) string {
 	return ""
 }
 
+// flagOf names the release's source as the command's flags do.
 func flagOf(rel *release.Release) string {
 	if rel.Source.IsTag() {
 		return "--tag " + rel.Source.Tag

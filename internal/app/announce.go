@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 
+	"github.com/tagboat/tagboat/internal/awserr"
 	"github.com/tagboat/tagboat/internal/clock"
 	"github.com/tagboat/tagboat/internal/release"
 	"github.com/tagboat/tagboat/internal/report"
@@ -47,7 +48,7 @@ func (b EventBridge) Announce(ctx context.Context, happening report.Happening, e
 		EventBusName: &b.Bus, Source: aws.String(report.EventSource), DetailType: aws.String(string(happening)), Detail: aws.String(string(detail)),
 	}}})
 	if err != nil {
-		return release.Errorf(release.Transient, "event bus %q: %w", b.Bus, err)
+		return release.Errorf(release.Transient, "event bus %q: %w", b.Bus, awserr.Brief(err))
 	}
 	for _, entry := range out.Entries {
 		if entry.ErrorCode != nil {

@@ -292,6 +292,9 @@ func (o *Orders) request(ctx context.Context, order Order) (release.Request, err
 			return request, err
 		}
 		request.Source, err = o.Uploads.Head(ctx, key)
+		if err != nil && release.KindOf(err) == release.NotFound {
+			return request, neverUploaded(app, order.Version, err)
+		}
 		return request, err
 	}
 	if answer, ok := webhook.CheckTag(order.Tag); !ok {
@@ -304,6 +307,13 @@ func (o *Orders) request(ctx context.Context, order Order) (release.Request, err
 			WithRemedy("Name a tag like %s.", app.Tag("1.4.0"))
 	}
 	return request, nil
+}
+
+// neverUploaded is the error of a version without a manifest in the uploads bucket.
+// It may be the version of a tag.
+func neverUploaded(app release.App, version string, err error) error {
+	return release.Errorf(release.NotFound, "version %q of app %q was not uploaded: %w", version, app.Name, err).
+		WithRemedy("Upload it, tagboat.yaml last. If it is the version of a git tag: --tag %s instead of --version.", app.Tag(version))
 }
 
 func appNames(registry release.Registry) string {

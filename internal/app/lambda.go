@@ -23,6 +23,7 @@ import (
 
 	"github.com/tagboat/tagboat/internal/artifact"
 	"github.com/tagboat/tagboat/internal/awsapi"
+	"github.com/tagboat/tagboat/internal/awserr"
 	"github.com/tagboat/tagboat/internal/clock"
 	"github.com/tagboat/tagboat/internal/function"
 	"github.com/tagboat/tagboat/internal/ledger"
@@ -131,7 +132,7 @@ func required(name string) (string, error) {
 func readSecret(ctx context.Context, api *secretsmanager.Client, id, stage string) (string, error) {
 	out, err := api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id, VersionStage: &stage})
 	if err != nil {
-		return "", release.Errorf(release.Transient, "secret %q, stage %s: %w", id, stage, err)
+		return "", release.Errorf(release.Transient, "secret %q, stage %s: %w", id, stage, awserr.Brief(err))
 	}
 	return strings.TrimSpace(aws.ToString(out.SecretString)), nil
 }

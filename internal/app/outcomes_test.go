@@ -363,6 +363,35 @@ func TestOrdersThatMakeNoSense(t *testing.T) {
 	}
 }
 
+// TestATagThatIsPushedAfterItWasAskedFor does as the refusal says: its event is the
+// duplicate of the release that was refused, and another attempt releases it.
+func TestATagThatIsPushedAfterItWasAskedFor(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	refused := w.ordered(orderOf("v1.1.0", false, false))
+	wantState(t, refused, release.Refused)
+	wantText(t, refused.Error, `repository acme/orders has no tag "v1.1.0"`)
+	wantText(t, refused.Remedy, "git push origin v1.1.0 and then: tagboat release --app orders --tag v1.1.0 --retry")
+	if answer := w.tag("v1.1.0", demo.Files(demo.Handler, "2.32.3")); answer.Status != release.AnswerDuplicate {
+		t.Errorf("the push of the tag: got %+v, want a duplicate", answer)
+	}
+	wantState(t, w.ordered(orderOf("v1.1.0", true, false)), release.Succeeded)
+	w.sound()
+}
+
+// TestARegistryThatIsNotThere is told with where it belongs.
+func TestARegistryThatIsNotThere(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	w.in(func(ctx context.Context) {
+		registries := &app.StoredRegistries{Store: w.Local.State, Key: "config/none.yaml"}
+		_, _, err := registries.Current(ctx)
+		if release.KindOf(err) != release.NotFound {
+			t.Fatalf("got %v, want that it is not there", err)
+		}
+		wantText(t, err.Error(), "no registry is in force: read s3://tagboat-state/config/none.yaml: it is not there")
+		wantText(t, release.RemedyOf(err), "aws s3 cp registry.yaml s3://tagboat-state/config/none.yaml")
+	})
+}
+
 // TestOneTagReleasesSeveralApps gives the worker to an app of its own.
 func TestOneTagReleasesSeveralApps(t *testing.T) {
 	registry := edited(t, demo.Registry, `resources: ["orders-*"]`, `resources: ["orders-api", "orders-deps"]`) + `

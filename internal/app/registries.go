@@ -28,6 +28,11 @@ var _ Registries = (*StoredRegistries)(nil)
 // Current reads the newest version and pins it.
 func (r *StoredRegistries) Current(ctx context.Context) (release.Registry, release.Pointer, error) {
 	text, pointer, err := r.Store.Latest(ctx, r.Key)
+	if err != nil && release.KindOf(err) == release.NotFound {
+		at := "s3://" + r.Store.Bucket + "/" + r.Key
+		return release.Registry{}, pointer, release.Errorf(release.NotFound, "no registry is in force: %w", err).
+			WithRemedy("Put it there: aws s3 cp registry.yaml %s", at)
+	}
 	if err != nil {
 		return release.Registry{}, pointer, err
 	}

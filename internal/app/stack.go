@@ -102,5 +102,5 @@ func undescribed(err error, stack, region string) error {
 	case kind == release.Transient:
 		remedy = "AWS did not answer as it should: check the network, a proxy, AWS_ENDPOINT_URL and --region, then try again."
 	}
-	return release.Errorf(kind, "stack %q in %s: %w", stack, region, err).WithRemedy("%s", remedy)
+	return release.Errorf(kind, "stack %q in %s: %w", stack, region, awserr.Brief(err)).WithRemedy("%s", remedy)
 }

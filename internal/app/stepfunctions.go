@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
+	"github.com/tagboat/tagboat/internal/awserr"
 	"github.com/tagboat/tagboat/internal/release"
 	"github.com/tagboat/tagboat/internal/report"
 )
@@ -54,7 +55,7 @@ func goneToken(err error) error {
 	case errors.As(err, &timedOut), errors.As(err, &invalid), errors.As(err, &missing):
 		return fmt.Errorf("%w: %w", ErrTokenGone, err)
 	}
-	return release.Errorf(release.Transient, "resuming an execution: %w", err)
+	return release.Errorf(release.Transient, "resuming an execution: %w", awserr.Brief(err))
 }
 
 // ExecutionAPI is what [StepFunctionsExecutions] needs of Step Functions.
@@ -84,7 +85,7 @@ func (e StepFunctionsExecutions) Start(ctx context.Context, name string, input j
 	case errors.As(err, &exists):
 		return fmt.Errorf("%w: %w", ErrExecutionExists, err)
 	}
-	return release.Errorf(release.Transient, "starting execution %q: %w", name, err)
+	return release.Errorf(release.Transient, "starting execution %q: %w", name, awserr.Brief(err))
 }
 
 // Running implements [Executions].
@@ -96,7 +97,7 @@ func (e StepFunctionsExecutions) Running(ctx context.Context, name string) (bool
 	case errors.As(err, &missing):
 		return false, nil
 	case err != nil:
-		return false, release.Errorf(release.Transient, "looking at execution %q: %w", name, err)
+		return false, release.Errorf(release.Transient, "looking at execution %q: %w", name, awserr.Brief(err))
 	}
 	return out.Status == types.ExecutionStatusRunning, nil
 }

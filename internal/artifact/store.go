@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 
+	"github.com/tagboat/tagboat/internal/awserr"
 	"github.com/tagboat/tagboat/internal/release"
 )
 
@@ -180,13 +181,23 @@ func Remove(ctx context.Context, api Remover, object release.Object) error {
 	return nil
 }
 
+// codeNoBucket is how S3 refuses what names a bucket that does not exist.
+const codeNoBucket = "NoSuchBucket"
+
 // failed gives an error of S3 its kind and names the object.
 func failed(what, bucket, key string, err error) error {
 	kind := kindOf(err)
-	failure := release.Errorf(kind, "%s s3://%s/%s: %w", what, bucket, key, err)
-	if kind == release.Denied {
+	failure := release.Errorf(kind, "%s s3://%s/%s: %w", what, bucket, key, awserr.Brief(err))
+	switch {
+	case kind == release.Denied:
 		return failure.WithRemedy("Let Tagboat's role %s it: the role's policy, the bucket's policy and the key's policy all have to.", what)
+	case kind != release.NotFound:
+		return failure
+	case awserr.Is(err, codeNoBucket):
+		failure.Message = fmt.Sprintf("%s s3://%s/%s: there is no bucket of that name", what, bucket, key)
+		return failure.WithRemedy("Check the bucket's name: the stack's outputs have those of its buckets, and tools.buckets of the registry the further ones.")
 	}
+	failure.Message = fmt.Sprintf("%s s3://%s/%s: it is not there", what, bucket, key)
 	return failure
 }
 
@@ -241,7 +252,7 @@ func kindOf(err error) release.Kind {
 // MethodNotAllowed is how a read of a delete marker is refused.
 func kindOfCode(code string) (kind release.Kind, known bool) {
 	switch code {
-	case "NoSuchKey", "NoSuchVersion", "NotFound", "NoSuchBucket", "MethodNotAllowed":
+	case "NoSuchKey", "NoSuchVersion", "NotFound", codeNoBucket, "MethodNotAllowed":
 		return release.NotFound, true
 	case "AccessDenied", "Forbidden":
 		return release.Denied, true

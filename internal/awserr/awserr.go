@@ -103,13 +103,13 @@ func Unsent(err error) bool {
 	return !errors.As(err, &refusal) && !errors.As(err, &broken) && StatusOf(err) == 0
 }
 
-// Refused tells what was attempted where, with the refusal as AWS worded it.
+// Refused tells what was attempted where, with the refusal as AWS worded it, in [Brief].
 func (m Meaning) Refused(err error, site release.Site, format string, args ...any) error {
 	kind := m.KindOf(err)
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		kind = release.Transient
 	}
-	e := release.Errorf(kind, "%s in account %s, %s: %w", fmt.Sprintf(format, args...), site.Account, site.Region, err)
+	e := release.Errorf(kind, "%s in account %s, %s: %w", fmt.Sprintf(format, args...), site.Account, site.Region, Brief(err))
 	switch {
 	case release.RemedyOf(err) != "":
 	case Is(err, storageExceeded):

@@ -110,6 +110,7 @@ Exit codes: 0 done; 1 failed and rolled back; 2 bad input or refused, nothing to
 	root.Version = versionLine()
 	root.SetVersionTemplate("{{.Version}}\n")
 	c.complete(root)
+	counted(root)
 	return root
 }
 

@@ -98,7 +98,7 @@ func (e *examination) choose(flags *pflag.FlagSet) error {
 func (e *examination) run(ctx context.Context) error {
 	if e.stack == "" && e.registry == "" {
 		return release.Errorf(release.Invalid, "want an installed stack, or what tagboat serve uses: --stack and --registry are missing").
-			WithRemedy("For example: tagboat doctor --stack tagboat --region us-east-1")
+			WithRemedy("%s", e.example())
 	}
 	question, err := e.question()
 	if err != nil {
@@ -125,6 +125,21 @@ func (e *examination) run(ctx context.Context) error {
 		return coded{code: exitFailed}
 	}
 	return nil
+}
+
+// example is how doctor is called: as far as it can be told, for what was asked about.
+func (e *examination) example() string {
+	served := fmt.Sprintf("tagboat doctor --registry registry.yaml --bucket %s", cmp.Or(e.bucket, "tagboat-state"))
+	if e.uploads != "" {
+		served += " --uploads-bucket " + e.uploads
+	}
+	if e.server != "" {
+		served += " --server " + e.server
+	}
+	if e.bucket+e.uploads+e.server != "" {
+		return "Name what tagboat serve was started with, for example: " + served
+	}
+	return "For a stack: tagboat doctor --stack tagboat --region us-east-1. For tagboat serve: " + served
 }
 
 // question names the functions of the manifests, and nothing else of them: what

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
 	"github.com/tagboat/tagboat/internal/awsapi"
+	"github.com/tagboat/tagboat/internal/awserr"
 	"github.com/tagboat/tagboat/internal/release"
 	"github.com/tagboat/tagboat/internal/scaffold"
 )
@@ -69,6 +70,6 @@ func aliasOf(ctx context.Context, api *lambda.Client, name, preferred string) (s
 }
 
 func unlisted(err error) error {
-	return release.Errorf(release.Denied, "the functions of the account cannot be listed: %w", err).
+	return release.Errorf(release.Denied, "the functions of the account cannot be listed: %w", awserr.Brief(err)).
 		WithRemedy("Use credentials that may call lambda:ListFunctions and lambda:ListAliases, or name the functions with --function.")
 }

@@ -13,13 +13,16 @@ import (
 
 func (c *command) policy() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "policy",
+		Use:   "policy COMMAND",
 		Short: "Print the least IAM policy for an installer, a target account or a CI that uploads",
 		Long: `Policy prints IAM policies as JSON, with the names at hand: what whoever runs sam deploy needs, what the role of
 a target account allows and whom it trusts, and what a CI needs to upload. It asks nobody and changes nothing.`,
 		Args: cobra.NoArgs,
 		Example: `  tagboat policy installer --account 999999999999 --region us-east-1 > installer.json
   aws iam put-role-policy --role-name deployer --policy-name tagboat-installer --policy-document file://installer.json`,
+		DisableFlagsInUseLine: true,
+		// With it, a word that is no subcommand is an error, not a page of help with exit code 0.
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(c.policyInstaller(), c.policyTarget(), c.policyUpload())
 	return cmd

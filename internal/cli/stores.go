@@ -16,6 +16,7 @@ import (
 	"github.com/tagboat/tagboat/internal/app"
 	"github.com/tagboat/tagboat/internal/artifact"
 	"github.com/tagboat/tagboat/internal/awsapi"
+	"github.com/tagboat/tagboat/internal/awserr"
 	"github.com/tagboat/tagboat/internal/release"
 )
 
@@ -110,7 +111,7 @@ func checkVersioned(ctx context.Context, api *s3.Client, bucket, flag string, lo
 		log.WarnContext(ctx, "nobody lets us look whether the bucket is versioned", "bucket", bucket, "error", err)
 		return nil
 	case err != nil:
-		return release.Errorf(release.Invalid, "bucket %q cannot be reached: %w", bucket, err).
+		return release.Errorf(release.Invalid, "bucket %q cannot be reached: %w", bucket, awserr.Brief(err)).
 			WithRemedy(checkFlags, flag)
 	case out.Status != types.BucketVersioningStatusEnabled:
 		return release.Errorf(release.Invalid, "bucket %q is not versioned: what is read from it could change", bucket).

@@ -62,7 +62,13 @@ type look struct {
 
 func (r *Report) look(check, object string) look { return look{r, check, object} }
 
+// add adds a finding; errors of AWS's clients are told in few words.
 func (l look) add(s State, remedy, detail string, args ...any) {
+	for i, arg := range args {
+		if err, is := arg.(error); is {
+			args[i] = awserr.Brief(err)
+		}
+	}
 	*l.report = append(*l.report, Finding{Check: l.check, Object: l.object, State: s, Detail: fmt.Sprintf(detail, args...), Remedy: remedy})
 }
 
@@ -74,6 +80,11 @@ func (l look) fail(remedy, detail string, args ...any) { l.add(Failed, remedy, d
 
 func (l look) skip(why string, args ...any) {
 	l.add(NotChecked, "", "not checked because "+why, args...)
+}
+
+// unnamed skips what whoever asks can name with a flag.
+func (l look) unnamed(why, flag string) {
+	l.add(NotChecked, "Name it with "+flag+", as tagboat serve has it.", "not checked because %s", why)
 }
 
 // gone are codes by which services say that an object is not there, beside [awserr.NotFound].

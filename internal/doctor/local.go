@@ -31,15 +31,15 @@ func (l *Local) Do(ctx context.Context, q Question) Report {
 	report := &Report{}
 	account := l.Clients.identity(ctx, report)
 	WebhookSecret(report, "TAGBOAT_WEBHOOK_SECRET", l.WebhookSecret)
-	for _, bucket := range []struct{ check, name string }{{"state bucket", l.State}, {"uploads bucket", l.Uploads}} {
+	for _, bucket := range []struct{ check, name, flag string }{{"state bucket", l.State, "--bucket"}, {"uploads bucket", l.Uploads, "--uploads-bucket"}} {
 		if bucket.name == "" {
-			report.look(bucket.check, "").skip("it was not named")
+			report.look(bucket.check, "").unnamed("it was not named", bucket.flag)
 			continue
 		}
 		l.Clients.Bucket(ctx, report, bucket.check, "", bucket.name)
 	}
 	if l.Uploads == "" {
-		report.look("uploads events", "").skip("the uploads bucket was not named")
+		report.look("uploads events", "").unnamed("the uploads bucket was not named", "--uploads-bucket")
 	} else {
 		l.Clients.events(ctx, report, l.Uploads, "Switch on Amazon EventBridge in the bucket's properties, and send its events to POST /events of the server; until then "+
 			"the server finds uploads when it looks for missed events.")

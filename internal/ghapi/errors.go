@@ -53,6 +53,9 @@ func (c *Client) refusal(k call, resp *http.Response, token string) error {
 // absent is the error of what is not there. Of a write it may also be a hidden refusal.
 func absent(k call, status int, said string) error {
 	err := release.Errorf(release.NotFound, "%s is not at github (%d): %s", k.what, status, said)
+	if status == http.StatusNotFound && said == http.StatusText(status) { // it says no more than the sentence
+		err = release.Errorf(release.NotFound, "%s is not at github", k.what)
+	}
 	if k.method != http.MethodGet {
 		return err.WithRemedy("Check that the token or the GitHub App has the permission %s on the repository.", k.permission)
 	}

@@ -45,10 +45,10 @@ func checkAccess(ctx context.Context, api Reader, target release.Target, arn str
 	case err == nil:
 		return nil
 	case awserr.Is(err, awserr.NotFound):
-		return release.Errorf(release.NotFound, "layer version %s does not exist (read by account %s in %s): %w", arn, target.Account, target.Region, err).
+		return release.Errorf(release.NotFound, "layer version %s does not exist (read by account %s in %s): %w", arn, target.Account, target.Region, awserr.Brief(err)).
 			WithRemedy("Publish the layer again, and use that version.")
 	case general.KindOf(err) == release.Denied && !awserr.FromSTS(err):
-		return release.Errorf(release.Denied, "account %s may not read layer version %s in %s: %w", target.Account, arn, target.Region, err).
+		return release.Errorf(release.Denied, "account %s may not read layer version %s in %s: %w", target.Account, arn, target.Region, awserr.Brief(err)).
 			WithRemedy("%s", accessRemedy(v, target))
 	}
 	return refused(err, target.Site, "read layer version %s", arn)

@@ -156,7 +156,7 @@ func add(ctx context.Context, api Sharer, w *release.Work, v version, grant rele
 		RevisionId:     optional(revision),
 	})
 	if awserr.Is(err, codePolicyLength) {
-		return "", release.Errorf(release.Invalid, "share layer version %s with %s: %w", v, grant, err).
+		return "", release.Errorf(release.Invalid, "share layer version %s with %s: %w", v, grant, awserr.Brief(err)).
 			WithRemedy("Share it with the organisation (share: {organization: true}) instead of with each account: one statement covers them all.")
 	}
 	if err != nil {

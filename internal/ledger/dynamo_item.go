@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
 
+	"github.com/tagboat/tagboat/internal/awserr"
 	"github.com/tagboat/tagboat/internal/release"
 )
 
@@ -149,7 +150,7 @@ func unpack(packed []byte) ([]byte, error) {
 func (t *DynamoTable) failure(doing string, key Key, err error) error {
 	kind := dynamoKind(err)
 	var missing *types.ResourceNotFoundException
-	failed := release.Errorf(kind, "%s document %q in table %q: %w", doing, key, t.name, err)
+	failed := release.Errorf(kind, "%s document %q in table %q: %w", doing, key, t.name, awserr.Brief(err))
 	if errors.As(err, &missing) {
 		return failed.WithRemedy("Check that table %q exists in this account and region.", t.name)
 	}

@@ -1,0 +1,37 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// counted lets a command, and all below it, tell what it takes where it got
+// other arguments than that.
+func counted(cmd *cobra.Command) {
+	if right := cmd.Args; right != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if right(cmd, args) == nil {
+				return nil
+			}
+			return release.Errorf(release.Invalid, "got %s, want: %s", argumentsIn(args), cmd.UseLine()).
+				WithRemedy("Run: %s --help", cmd.CommandPath())
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		counted(sub)
+	}
+}
+
+// argumentsIn names the arguments that a command got.
+func argumentsIn(args []string) string {
+	switch len(args) {
+	case 0:
+		return "no argument"
+	case 1:
+		return `the argument "` + args[0] + `"`
+	}
+	return `the arguments "` + strings.Join(args, `" "`) + `"`
+}
