@@ -8,6 +8,7 @@ usage() {
 usage: docs/install.sh [STEP …]
 
 Without a step, all of them in this order; a step that has nothing to do says so. Each can be run by itself, and again.
+Several are checked first: that every tool is installed and, if the step registry is among them, that the registry is valid.
 
   secrets    the webhook's secret, generated, and the credentials for GitHub, in Secrets Manager
   build      sam build
@@ -319,12 +320,17 @@ step_stackset() {
   settled "$operation"
 }
 
-step_registry() {
+# check_registry ends the script where the registry is missing or wrong.
+check_registry() {
   have tagboat
+  [ -s "$REGISTRY" ] || fail "REGISTRY names $REGISTRY, which is no file or empty; tagboat init --registry-only writes one"
+  tagboat validate "$REGISTRY" || fail "the registry $REGISTRY is not valid; docs/files.md describes every field"
+}
+
+step_registry() {
+  check_registry
   in_tools_account
   local bucket
-  [ -s "$REGISTRY" ] || fail "REGISTRY names $REGISTRY, which is no file or empty"
-  tagboat validate "$REGISTRY"
   bucket=$(output StateBucketName)
   aws s3 cp --region "$HOME_REGION" "$REGISTRY" "s3://$bucket/config/registry.yaml"
 }
@@ -366,6 +372,21 @@ step_doctor() {
   tagboat doctor --stack "$STACK" --region "$HOME_REGION"
 }
 
+# check_ahead STEP… ends the script before the first step where a later one would end it, with half an installation
+# made: for a tool that is missing, or for the registry.
+check_ahead() {
+  local step
+  for step in "$@"; do
+    case $step in
+      build) have sam go make ;;
+      deploy) have sam aws ;;
+      registry) check_registry ;;
+      webhook) [ -z "$REPOSITORIES$ORGANIZATION" ] || have gh ;;
+      doctor) have tagboat ;;
+    esac
+  done
+}
+
 main() {
   local step
   case ${1:-} in
@@ -386,6 +407,7 @@ main() {
   case $REGISTRY in /*) ;; *) REGISTRY=$PWD/$REGISTRY ;; esac
   case $GITHUB_CREDENTIALS in '' | /*) ;; *) GITHUB_CREDENTIALS=$PWD/$GITHUB_CREDENTIALS ;; esac
   cd "$(dirname "${BASH_SOURCE[0]}")/.."
+  [ $# -eq 1 ] || check_ahead "$@"
   for step in "$@"; do
     say "== $step"
     "step_$step"

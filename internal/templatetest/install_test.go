@@ -191,7 +191,12 @@ func changes(calls []call) []string {
 	return done
 }
 
-var firstTime = []string{
+var firstTime = append([]string{lookAhead}, stepByStep...)
+
+// lookAhead is what several steps begin with, before anything is made.
+const lookAhead = "tagboat validate REPOSITORY/registry.yaml"
+
+var stepByStep = []string{
 	"aws secretsmanager create-secret boat/webhook us-east-1",
 	"aws secretsmanager create-secret boat/github us-east-1",
 	"sam build",
@@ -211,6 +216,7 @@ var firstTime = []string{
 }
 
 var secondTime = []string{
+	lookAhead,
 	"sam build",
 	"sam deploy boat us-east-1",
 	"aws cloudformation deploy boat-region eu-west-1",
@@ -252,7 +258,7 @@ func TestEachStepOfTheInstallationRunsByItself(t *testing.T) {
 	for _, step := range []string{"secrets", "build", "deploy", "outputs", "regions", "targets", "stackset", "registry", "webhook", "doctor"} {
 		calls = append(calls, i.must(step)...)
 	}
-	i.expect(calls, firstTime)
+	i.expect(calls, stepByStep)
 }
 
 func TestTheInstallationPassesTheParametersOfEachTemplate(t *testing.T) {
@@ -385,6 +391,16 @@ func TestNoSecretIsAnArgumentOfTheInstallation(t *testing.T) {
 	}
 }
 
+// withoutTagboat is a machine with everything but the command. Where Go is, a
+// developer has tagboat too.
+func withoutTagboat(i *installation) {
+	bin := filepath.Join(i.world, "bin")
+	if err := os.Rename(filepath.Join(bin, "tagboat"), filepath.Join(bin, "go")); err != nil {
+		i.t.Fatal(err)
+	}
+	i.env["PATH"] = bin + ":/usr/bin:/bin"
+}
+
 func TestTheInstallationRefusesWhatWouldGoWrong(t *testing.T) {
 	t.Parallel()
 	without := func(name string) func(*installation) { return func(i *installation) { delete(i.env, name) } }
@@ -404,10 +420,11 @@ func TestTheInstallationRefusesWhatWouldGoWrong(t *testing.T) {
 		"a target's profile of another account": {file("accounts/prod", "555555555555"), "(--profile prod) are of account 555555555555, want 222222222222", "boat-target prod"},
 		"a target without an external id":       {set("TARGETS", "111111111111:dev"), "want ACCOUNT:PROFILE:EXTERNAL_ID", "boat-target"},
 		"a pattern for the role":                {set("TARGET_ROLE_NAME", "release-*"), "is a pattern", "boat-target"},
-		"no registry":                           {set("REGISTRY", "none.yaml"), "which is no file or empty", "aws s3 cp"},
-		"an invalid registry":                   {file("fails/tagboat-validate", ""), "", "aws s3 cp"},
+		"no registry":                           {set("REGISTRY", "none.yaml"), "which is no file or empty", "create-secret"},
+		"an invalid registry":                   {file("fails/tagboat-validate", ""), "is not valid", "create-secret"},
+		"no tagboat":                            {withoutTagboat, "tagboat is not installed", "create-secret"},
 		"a deployment that fails":               {file("fails/sam-deploy", ""), "", "cloudformation deploy"},
-		"a stack set that fails":                {file("operation", "FAILED"), "ended FAILED", "tagboat validate"},
+		"a stack set that fails":                {file("operation", "FAILED"), "ended FAILED", "aws s3 cp"},
 		"a secret that JSON would change":       {file("secrets/boat/webhook", `a"b`), "characters that JSON would change", "gh POST"},
 		"something missing":                     {file("fails/tagboat-doctor", ""), "", "nothing after it"},
 	}
