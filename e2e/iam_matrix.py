@@ -40,6 +40,10 @@ UNSHOWN = {
     "xray:PutTelemetryRecords": "as xray:PutTraceSegments",
     "xray:GetSamplingRules": "as xray:PutTraceSegments",
     "xray:GetSamplingTargets": "as xray:PutTraceSegments",
+    "stage s3:ListBucket": "for an upload that is deleted between two tasks, which no scenario can time: `TestADropThatIsDeletedOnItsWayIsGone`",
+    "rollback s3:GetObject": "for former code that is staged no more when it is put back, which no scenario can time: "
+                             "`TestCodeThatIsNotStagedIsTakenFromTheLiveVersion`",
+    "rollback s3:PutObject": "as rollback s3:GetObject",
     "lambda:GetProvisionedConcurrencyConfig": "the emulator has no provisioned concurrency: it answers 404 before it asks IAM",
 }
 for _log in ("CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries", "PutResourcePolicy",
@@ -50,7 +54,6 @@ for _log in ("CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "Delete
 # lost, by role and action.
 NOTICED = {
     "update s3:GetObject": "code that is kept already would be written again",
-    "rollback s3:GetObject": "code that is kept already would be written again",
     "stage s3:GetObject": "what is staged already would be written again",
 }
 
@@ -135,21 +138,11 @@ class Missed(Scenario):
         """A tag without a webhook is found among those that are known."""
         self.missed(app, "1.0.0")
 
-    def gone(self, app):
-        """A drop that is deleted before its release reads it: its end says that it is gone, not that it may not be read."""
-        s3, key = self.world.aws.client("s3"), f"drops/{app.name}/deps/1.0.0.zip"
-        made = s3.put_object(Bucket=self.world.uploads_bucket, Key=key, Body=layer_zip("first"))
-        s3.delete_object(Bucket=self.world.uploads_bucket, Key=key, VersionId=made["VersionId"])
-        self.fails_undenied(app)
-
     def vanished(self, app):
         """An upload that is deleted before its release reads it: its end says that it is gone, not that it may not be read."""
         s3, key = self.world.aws.client("s3"), f"artifacts/{app.name}/1.0.0/tagboat.yaml"
         made = s3.put_object(Bucket=self.world.uploads_bucket, Key=key, Body=app.manifest(code=False, deps={"object": "deps.zip"}).encode())
         s3.delete_object(Bucket=self.world.uploads_bucket, Key=key, VersionId=made["VersionId"])
-        self.fails_undenied(app)
-
-    def fails_undenied(self, app):
         release = until(lambda: (e := self.executions(app)) and e[0]["name"], WAIT, what="the release")
         self.ends(release, "FAILED", WAIT)
         with self.document("release/" + release, "record") as record:
@@ -193,8 +186,7 @@ class Missed(Scenario):
         """What others left who died on the way: an ended release on the list of those to look after, the lease with a release that
         has ended, and one that was halted while it waits."""
         _, ended = self.tag(app)
-        self.world.aws.client("dynamodb").put_item(TableName=self.world.table, Item={
-            "pk": {"S": "active"}, "sk": {"S": ended}, "version": {"N": "1"}, "write": {"S": "e2e"}, "body": {"S": json.dumps({"id": ended})}})
+        self.leave_active(ended)
         with self.document("lease", self.lease_of(app)) as lease:
             lease.update(holder={"release": ended, "execution": ended}, since="2026-01-01T00:00:00Z", expires="2099-01-01T00:00:00Z")
         _, (_, answer) = self.push(app, "1.1.0", app.files("1.1.0", "first"))
@@ -203,6 +195,32 @@ class Missed(Scenario):
         self.ends(answer["releases"][0], "SUCCEEDED", WAIT)
         self.check_settled(ended)
         self.halted(app)
+
+    def leave_active(self, ended):
+        """Puts an ended release back on the list of those that have not: its last task died before it took it off."""
+        self.world.aws.client("dynamodb").put_item(TableName=self.world.table, Item={
+            "pk": {"S": "active"}, "sk": {"S": ended}, "version": {"N": "1"}, "write": {"S": "e2e"}, "body": {"S": json.dumps({"id": ended})}})
+
+    def taken_off_in_queue(self, app):
+        """Who supersedes others takes what has ended off the list of those that have not."""
+        app.settings["concurrency"] = "supersede"
+        self.taken_off(app, "1.1.0")
+
+    def taken_off_by_pruning(self, app):
+        """So does who asks what others need."""
+        app.sharing, app.keep = {"organization": False}, {"keep": 1}
+        self.taken_off(app, "1.1.0", "1.2.0")
+
+    def taken_off(self, app, *versions):
+        _, (_, answer) = self.push(app, "1.0.0", app.files("1.0.0", "1.0.0"))
+        ended = answer["releases"][0]
+        self.ends(ended, "SUCCEEDED", WAIT)
+        self.leave_active(ended)
+        for version in versions:
+            _, (_, answer) = self.push(app, version, app.files(version, version))
+            self.ends(answer["releases"][0], "SUCCEEDED", WAIT)
+        left = self.world.aws.client("dynamodb").get_item(TableName=self.world.table, Key={"pk": {"S": "active"}, "sk": {"S": ended}})
+        self.assertNotIn("Item", left)
 
     def halted(self, app):
         app.environments = ("asked",)
@@ -334,16 +352,17 @@ class Missed(Scenario):
 
 # Which scenarios show what a role's actions are for, the quickest first; for the others, a tag is enough.
 SCENARIOS = {
-    "artifact": ["upload", "refused_upload"], "manifest": ["tag", "drop", "upload", "undone", "vanished"], "stage": ["tag", "drop", "upload", "undone", "again", "gone"],
+    "artifact": ["upload", "refused_upload"], "manifest": ["tag", "drop", "upload", "undone", "vanished"], "stage": ["tag", "drop", "upload", "undone", "again"],
     "report": ["told", "upload"], "rollback": ["broken"], "missed": ["overlooked", "unannounced"], "doctor": ["doctored"], "conclude": ["tag", "broken", "next"],
     "recover": ["sweeps", "stopped", "refused_end"], "approval": ["asked"], "target": ["tag", "broken", "rang", "pruned"], "admit": ["tag", "upload"],
-    "snapshot": ["tag", "again"], "publish": ["tag", "again"], "tally": ["tag", "broken"], "lease": ["tag", "superseded", "stopped"], "update": ["tag", "broken"],
-    "shift": ["tag", "rang"], "prune": ["pruned"],
+    "snapshot": ["tag", "again"], "publish": ["tag", "again"], "tally": ["tag", "broken"], "lease": ["tag", "superseded", "stopped", "taken_off_in_queue"],
+    "update": ["tag", "broken"], "shift": ["tag", "rang"], "prune": ["pruned", "taken_off_by_pruning"],
 }
 # Some actions are shown by another scenario first.
 FIRST = {
     "manifest s3:ListBucket": "vanished", "manifest s3:GetObject": "drop", "artifact sqs:SendMessage": "refused_upload", "recover sqs:SendMessage": "refused_end",
-    "recover states:StartExecution": "stopped", "stage s3:GetObject": "again", "stage s3:ListBucketVersions": "upload", "stage s3:ListBucket": "gone", "missed dynamodb:Query": "unannounced",
+    "recover states:StartExecution": "stopped", "stage s3:GetObject": "again", "stage s3:ListBucketVersions": "upload", "missed dynamodb:Query": "unannounced",
+    "lease dynamodb:DeleteItem": "taken_off_in_queue", "prune dynamodb:DeleteItem": "taken_off_by_pruning",
     "conclude states:SendTaskSuccess": "next", "lease states:SendTaskSuccess": "superseded", "lease states:SendTaskFailure": "superseded",
     **{"target " + action: "pruned" for action in ("lambda:DeleteFunction", "lambda:GetFunctionEventInvokeConfig", "lambda:GetPolicy", "lambda:ListFunctions",
                                                    "lambda:ListEventSourceMappings", "lambda:ListAliases", "lambda:ListVersionsByFunction")},
@@ -519,7 +538,7 @@ def page(rows):
         told = ", ".join(f"`{r}`" for r in resources) if len(resources) < 5 else f"versions of {len(resources)} functions"
         lines.append(f"| {role} | `{action}` | {told} | {WORDS[verdict]}{'' if verdict == 'not shown' else reason} |")
     lines += ["", "| not shown by the emulator | why |", "|---|---|"]
-    lines += sorted({f"| `{row[2]}` | {row[5]} |" for row in rows if row[4] == "not shown"})
+    lines += sorted({f"| {of_role(row)}`{row[2]}` | {row[5]} |" for row in rows if row[4] == "not shown"})
     lines += ["", "| wildcard | roles | why |", "|---|---|---|"]
     wild = {}
     for role, _, action, resources, _, _ in rows:
@@ -599,6 +618,10 @@ def main():
         put_page(text)
     if any(row[4] in ("UNEXPLAINED", "not tried") for row in complete) or "UNEXPLAINED" in text:
         sys.exit("some actions or wildcards are not explained, or were not tried")
+
+
+def of_role(row):
+    return f"{row[0]} " if f"{row[0]} {row[2]}" in UNSHOWN else ""
 
 
 def unshown(role, action):

@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
 	"github.com/tagboat/tagboat/internal/app"
 	"github.com/tagboat/tagboat/internal/demo"
 	"github.com/tagboat/tagboat/internal/ledger"
@@ -249,6 +252,34 @@ func TestDropsReplaceOneArtifact(t *testing.T) {
 	rel := w.record(none.Releases[0])
 	wantState(t, rel, release.Refused)
 	wantText(t, rel.Error, `"nothing"`, "drop manifest")
+	w.sound()
+}
+
+// TestADropThatIsDeletedOnItsWayIsGone deletes a drop for good between the task that reads
+// its manifest and the one that stages it.
+func TestADropThatIsDeletedOnItsWayIsGone(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	before := w.targets()
+	w.onTask = func(k task) fault {
+		if k.function == "Stage" {
+			w.onTask = nil
+			dropped := w.Cloud.Objects(demo.UploadsBucket)[0]
+			if _, err := w.Cloud.Root(demo.Tools).S3(demo.Home).DeleteObject(t.Context(), &s3.DeleteObjectInput{
+				Bucket: aws.String(demo.UploadsBucket), Key: &dropped.Key, VersionId: &dropped.VersionID,
+			}); err != nil {
+				t.Error(err)
+			}
+		}
+		return fault{}
+	}
+	if err := w.Upload(t.Context(), "drops/orders/deps/2.0.0.zip", zipped(t, map[string]string{"python/x.py": "x = 1\n"}), nil); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	rel := w.record(w.Answers[0].Releases[0])
+	wantState(t, rel, release.Refused)
+	wantText(t, rel.Error, "drops/orders/deps/2.0.0.zip", "is gone: it was deleted")
+	w.asRecorded(rel, before)
 	w.sound()
 }
 
