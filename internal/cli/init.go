@@ -71,6 +71,11 @@ func (b *beginning) run(ctx context.Context) error {
 		return release.Errorf(release.Invalid, "--registry-only and --manifest-only leave nothing to write").WithRemedy("Leave one of them out.")
 	}
 	found := scaffold.Look(b.dir)
+	if b.ask == nil {
+		if err := b.complete(found); err != nil {
+			return err
+		}
+	}
 	app, err := b.describe(ctx, found)
 	if err != nil {
 		return err
@@ -103,6 +108,36 @@ func (b *beginning) run(ctx context.Context) error {
 	}
 	_, err = fmt.Fprintf(b.Stdout, "next: tagboat validate %s\n", strings.Join(names, " "))
 	return err
+}
+
+// complete tells all flags at once that are missing where nobody can be asked.
+func (b *beginning) complete(found scaffold.Found) error {
+	registry := !b.manifestOnly
+	var missing []string
+	for _, flag := range []struct {
+		name   string
+		wanted bool
+	}{
+		{"--app", b.app == ""},
+		{"--function", len(b.functions) == 0 && b.fromAccount == ""},
+		{"--tools-account", registry && b.account == ""},
+		{"--region", registry && b.region == ""},
+		{"--environment", registry && len(b.environments) == 0},
+		{"--repository", registry && b.repository == "" && found.Repository == ""},
+		{"--repository-id", registry && b.repositoryID == 0 && b.Getenv("GITHUB_TOKEN") == ""},
+	} {
+		if flag.wanted {
+			missing = append(missing, flag.name)
+		}
+	}
+	switch len(missing) {
+	case 0:
+		return nil
+	case 1:
+		return noTerminal(missing[0])
+	}
+	return release.Errorf(release.Invalid, "%s are missing, and there is no terminal to ask on", strings.Join(missing, ", ")).
+		WithRemedy("Add them; tagboat init --help shows an example.")
 }
 
 // unfit is what a flag or an answer made wrong.

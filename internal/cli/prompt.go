@@ -51,9 +51,8 @@ func (p *prompter) value(ctx context.Context, given, flag, question, suggestion 
 	if given != "" {
 		return given, nil
 	}
-	missing := release.Errorf(release.Invalid, "%s is missing, and there is no terminal to ask on", flag).WithRemedy("Add %s; tagboat init --help shows an example.", flag)
 	if p == nil {
-		return "", missing
+		return "", noTerminal(flag)
 	}
 	if suggestion != "" {
 		question += " [" + readable(suggestion) + "]"
@@ -67,11 +66,17 @@ func (p *prompter) value(ctx context.Context, given, flag, question, suggestion 
 		case answer != "":
 			return answer, nil
 		case err != nil:
-			return "", missing // the input ended
+			return "", noTerminal(flag) // the input ended
 		case suggestion != "":
 			return suggestion, nil
 		}
 	}
+}
+
+// noTerminal is the error of what nobody can be asked for.
+func noTerminal(flag string) error {
+	return release.Errorf(release.Invalid, "%s is missing, and there is no terminal to ask on", flag).
+		WithRemedy("Add %s; tagboat init --help shows an example.", flag)
 }
 
 // values are those of a flag, or an answer with commas in it.

@@ -36,6 +36,20 @@ func TestEveryLinkOfADocumentLeadsSomewhere(t *testing.T) {
 	}
 }
 
+// TestTheReadmeLeadsToEveryDocument holds that whoever begins there finds each.
+func TestTheReadmeLeadsToEveryDocument(t *testing.T) {
+	readme := read(t, root+"/README.md")
+	pages, err := filepath.Glob(root + "/docs/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("docs/*.md: %d found, %v", len(pages), err)
+	}
+	for _, page := range pages {
+		if !strings.Contains(readme, "](docs/"+filepath.Base(page)+")") {
+			t.Errorf("README.md has no link to docs/%s", filepath.Base(page))
+		}
+	}
+}
+
 func checkLink(t *testing.T, document, link string) {
 	t.Helper()
 	path, anchor, _ := strings.Cut(link, "#")
