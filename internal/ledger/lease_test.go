@@ -318,6 +318,19 @@ func TestAnExpiredLeaseIsOnlyGrantedWhenItsReleaseHasEndedClean(t *testing.T) {
 	}
 }
 
+func TestWhoWaitedForALeaseOfOneCallKeepsItDirty(t *testing.T) {
+	l := newLeases(t)
+	l.acquire(l.a, "", false)
+	l.acquire(l.b, "tb", false)
+	want(t, "after the call", l.giveBack(l.a), l.b.Release+"=tb")
+	l.end(t, l.b.Release, release.FailedDirty)
+	_, err := l.Return(t.Context(), env, l.b)
+	wantKind(t, err, release.Conflict, l.b.Release)
+	l.pass(2 * ttl)
+	held, _ := l.acquire(l.c, "tc", false)
+	want(t, "held by another", held, false)
+}
+
 func TestAnExpiredLeaseGoesToTheFirstInTheQueue(t *testing.T) {
 	l := newLeases(t)
 	l.acquire(l.a, "ta", false)

@@ -182,8 +182,10 @@ func (d *Lease) forget(now time.Time) {
 	d.Superseded = slices.DeleteFunc(d.Superseded, func(s Superseded) bool { return now.Sub(s.At) > keepSuperseded })
 }
 
-// handOver gives the lease to the first who waits, or to nobody.
+// handOver gives the lease to the first who waits, or to nobody. Whoever waited
+// does not hold it for one call.
 func (d *Lease) handOver(now time.Time) *Waiter {
+	d.Brief = false
 	if len(d.Waiters) == 0 {
 		d.grant(Holder{}, 0, now, 0)
 		d.Since, d.Expires = time.Time{}, time.Time{}
