@@ -143,12 +143,16 @@ func (i *Intake) checkMoved(ctx context.Context, request release.Request) (relea
 // claim is the object that the version of the app comes from: the first that
 // claims it. A drop has a version for each artifact.
 func (i *Intake) claim(ctx context.Context, request release.Request) (release.Source, error) {
-	version := request.Version
-	if request.Artifact != "" {
-		version = "drop/" + request.Artifact + "/" + version
-	}
-	source, _, err := i.Ledger.Claim(ctx, request.App, version, request.Source)
+	source, _, err := i.Ledger.Claim(ctx, request.App, claimed(request), request.Source)
 	return source, err
+}
+
+// claimed is what the ledger calls the version that a request claims.
+func claimed(request release.Request) string {
+	if request.Artifact != "" {
+		return "drop/" + request.Artifact + "/" + request.Version
+	}
+	return request.Version
 }
 
 // sameObject tells whether two uploads are the same bytes under the same key.
@@ -212,11 +216,13 @@ func (o *Orders) Place(ctx context.Context, order Order) (release.Answer, error)
 // are counted by themselves.
 func (o *Orders) nextAttempt(ctx context.Context, order Order, request release.Request) (release.Request, error) {
 	if !request.Source.IsTag() && order.Retry {
-		first, err := o.claim(ctx, request)
+		first, found, err := o.Ledger.Claimed(ctx, request.App, claimed(request)) // it may still be refused
 		if err != nil {
 			return request, err
 		}
-		request.Source = first
+		if found {
+			request.Source = first
+		}
 	}
 	counted := request
 	request.DryRun = false

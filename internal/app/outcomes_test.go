@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -196,6 +197,37 @@ func TestUploadsAreTakenOnceByVersion(t *testing.T) {
 		t.Errorf("the retry is attempt %d of %s, want 2 of the first upload", again.Attempt, again.Source)
 	}
 	w.sound()
+}
+
+// TestAnOrderThatStartsNothingBindsNoVersion orders what was never released: other
+// bytes may still be uploaded as that version.
+func TestAnOrderThatStartsNothingBindsNoVersion(t *testing.T) {
+	for name, order := range map[string]app.Order{
+		"a retry that is refused": {App: "orders", Version: "1.1.0", Retry: true, By: "carol"},
+		"a retry as a dry run":    {App: "orders", Version: "1.1.0", Retry: true, DryRun: true, By: "carol"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, worldOptions{})
+			w.Cloud.OnEvent(nil)
+			put(t, w.Cloud.Root(demo.Tools).S3(demo.Home), "artifacts/orders/1.1.0/tagboat.yaml", []byte("app: orders\n"))
+			w.in(func(ctx context.Context) {
+				answer, err := w.Local.Orders().Place(ctx, order)
+				if (err == nil) != order.DryRun {
+					t.Fatalf("got %+v, %v", answer, err)
+				}
+			})
+			w.settle()
+			var answer release.Answer
+			w.Cloud.OnEvent(func(event json.RawMessage) { answer = w.Events.Handle(context.WithoutCancel(t.Context()), event) })
+			if err := w.Upload(t.Context(), "artifacts/orders/1.1.0/tagboat.yaml", []byte(demo.Upload), nil); err != nil {
+				t.Fatal(err)
+			}
+			if answer.Status != release.AnswerStarted {
+				t.Errorf("the upload is answered with %+v, want it started", answer)
+			}
+			w.settle()
+		})
+	}
 }
 
 // TestAnUploadTakesWhatWasThereWithItsManifest uploads an object once more while

@@ -112,7 +112,7 @@ func (l *Ledger) PutLayerVersion(ctx context.Context, name, region, digest, arn 
 // Claim binds a version of an app to its source, for ever. If it is bound
 // already, existing is its source; claimed is true if that is the same one, the repository's name aside.
 func (l *Ledger) Claim(ctx context.Context, app, version string, source release.Source) (existing release.Source, claimed bool, err error) {
-	key := Key{"claim/" + joined(app), joined(version)}
+	key := claimKey(app, version)
 	existed, err := l.add(ctx, key, source, time.Time{})
 	if err != nil || !existed {
 		return source, err == nil, err
@@ -122,3 +122,11 @@ func (l *Ledger) Claim(ctx context.Context, app, version string, source release.
 	same.Repository = source.Repository
 	return existing, err == nil && same == source, err
 }
+
+// Claimed is the source that a version of an app is bound to, if it is.
+func (l *Ledger) Claimed(ctx context.Context, app, version string) (source release.Source, found bool, err error) {
+	source, item, err := load[release.Source](ctx, l, claimKey(app, version))
+	return source, item.Version > 0, err
+}
+
+func claimKey(app, version string) Key { return Key{"claim/" + joined(app), joined(version)} }
