@@ -97,7 +97,8 @@ func (s *Snapshots) resume(ctx context.Context, in Input) (taken, release.Snapsh
 	if err != nil || !found || !last.Part {
 		return taken{}, snapshot, err
 	}
-	return last, snapshot, s.Documents.Get(ctx, last.Pointer, &snapshot)
+	err = s.Documents.Get(ctx, last.Pointer, &snapshot)
+	return last, snapshot, err
 }
 
 // busy tells whether another release holds the site's environment.

@@ -84,7 +84,8 @@ func plainJSON(v any) (plain any, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return plain, json.Unmarshal(text, &plain)
+	err = json.Unmarshal(text, &plain)
+	return plain, err
 }
 
 // subset tells where got lacks something of want, or "". Objects may have more

@@ -3,6 +3,7 @@ package layer
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
@@ -43,17 +44,24 @@ func (o *oneOrMany) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, (*[]string)(o))
 }
 
-// principal is "*", an account, or either of them under the key AWS.
+// principal are those whom a statement names: "*" and accounts as they are, or under
+// the key AWS. What stands under another key has it before the name, and is no account.
 type principal []string
 
 // UnmarshalJSON reads each of the forms.
 func (p *principal) UnmarshalJSON(text []byte) error {
-	var keyed struct{ AWS oneOrMany }
-	if json.Unmarshal(text, &keyed) == nil {
-		*p = principal(keyed.AWS)
-		return nil
+	var keyed map[string]oneOrMany
+	if json.Unmarshal(text, &keyed) != nil {
+		return json.Unmarshal(text, (*oneOrMany)(p))
 	}
-	return json.Unmarshal(text, (*oneOrMany)(p))
+	*p = principal(keyed["AWS"])
+	delete(keyed, "AWS")
+	for _, key := range slices.Sorted(maps.Keys(keyed)) {
+		for _, who := range keyed[key] {
+			*p = append(*p, key+":"+who)
+		}
+	}
+	return nil
 }
 
 // readPolicy reads the policy of a version; it is empty if nothing is granted.

@@ -86,7 +86,7 @@ func (l *Layers) SharedBeyond(ctx context.Context, target release.Target, arn st
 	}
 	return slices.ContainsFunc(policy.statements, func(s statement) bool {
 		grants := s.grants()
-		return len(grants) != len(s.Principal) || slices.ContainsFunc(grants, func(g release.Grant) bool {
+		return len(grants) == 0 || len(grants) != len(s.Principal) || slices.ContainsFunc(grants, func(g release.Grant) bool {
 			return !slices.Contains(accounts, g.Account)
 		})
 	}), nil

@@ -33,6 +33,9 @@ func TestAVersionIsSharedBeyondWhatCanBeSeen(t *testing.T) {
 		{"with everyone", allow + `"*"}`, true},
 		{"with an organisation", allow + `"*", "Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-abc1234567"}}}`, true},
 		{"in a way that is not understood", allow + `{"AWS": "111111111111"}, "Condition": {"Bool": {"aws:SecureTransport": "true"}}}`, true},
+		{"with a service", allow + `{"Service": "cloudfront.amazonaws.com"}}`, true},
+		{"with an account that can be seen and a service", allow + `{"AWS": "111111111111", "Service": "cloudfront.amazonaws.com"}}`, true},
+		{"with all but some", `{"Effect": "Allow", "Action": "lambda:GetLayerVersion", "NotPrincipal": {"AWS": "111111111111"}}`, true},
 		{"with nobody", "", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
