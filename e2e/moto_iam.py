@@ -22,6 +22,7 @@ import moto.s3.responses as s3_responses
 from moto.awslambda.models import lambda_backends
 from moto.awslambda.responses import LambdaResponse
 from moto.core.exceptions import AccessDeniedError, JsonRESTError
+from moto.dynamodb.models import dynamodb_backends
 from moto.iam.models import iam_backends
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
@@ -61,13 +62,25 @@ OPERATORS = {
 def conditions_hold(conditions, context):
     """All operators and keys have to hold; an operator that is not known is an error, not a pass."""
     context = {key.lower(): value for key, value in context.items()}
-    for operator, keys in (conditions or {}).items():
-        test = OPERATORS[operator]
-        for key, wanted in keys.items():
-            got = context.get(key.lower())
-            if got is None or not any(test(want, got) for want in as_list(wanted)):
-                return False
-    return True
+    return all(
+        condition_holds(operator, as_list(wanted), context.get(key.lower()))
+        for operator, keys in (conditions or {}).items()
+        for key, wanted in keys.items()
+    )
+
+
+def condition_holds(operator, wanted, got):
+    """ForAllValues is for keys that have several values, and holds where there is none; Null tells whether there is none
+    (IAM user guide, "Multivalued context keys"; "Condition operators")."""
+    if operator == "Null":
+        return str(got is None).lower() in [str(want).lower() for want in wanted]
+    every, _, name = operator.rpartition(":")
+    if every not in ("", "ForAllValues"):
+        raise KeyError(operator)
+    test = OPERATORS[name]
+    if every:
+        return all(any(test(want, value) for want in wanted) for value in got or [])
+    return got is not None and any(test(want, got) for want in wanted)
 
 
 def applies(statement, action, resource, context):
@@ -164,9 +177,9 @@ def account_of(resource, default):
     return (resource.split(":") + [""] * 5)[4] or default
 
 
-def permitted(caller, action, resource):
+def permitted(caller, action, resource, asked):
     owner = account_of(resource, caller.account)
-    context = context_of(caller, owner)
+    context = {**context_of(caller, owner), **asked}
     own = effects(caller.policies(), action, resource, context)
     if caller.session_policy is not None:
         narrowed = effects([caller.session_policy], action, resource, context)
@@ -284,6 +297,14 @@ class Asked:
         qualifier = query.get("Qualifier", [None])[0]
         return f"{arn}:{qualifier}" if qualifier else arn
 
+    def context(self):
+        """What a condition can ask of the request: the partition keys of items (DynamoDB developer guide, "Using IAM policy
+        conditions for fine-grained access control")."""
+        body = self.body() if self.action in ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem") else {}
+        table = dynamodb_backends[self.account][self.region].tables.get(body.get("TableName", "").rpartition("/")[2])
+        key = (body.get("Item") or body.get("Key") or {}).get(table.hash_key_attr) if table else None
+        return {"dynamodb:LeadingKeys": list(key.values())} if key else {}
+
     def needs(self):
         """Also what the service does with its caller's rights."""
         yield self.action, self.resource
@@ -341,7 +362,7 @@ def check(self, resource):
     caller = Caller(self._access_key)
     asked = Asked(self, resource)
     for action, needed in asked.needs():
-        allowed = permitted(caller, action, needed)
+        allowed = permitted(caller, action, needed, asked.context())
         if allowed and action == "sts:AssumeRole":
             allowed = trusted(caller, needed, self._data)
         log(caller, action, needed, allowed, self._data)

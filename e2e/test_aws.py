@@ -276,6 +276,20 @@ class Denied(Scenario):
                 self.allowed(self.role(role), "s3", "put_object", Bucket=state, Key=key, Body=b"")
         self.allowed(self.role("webhook"), "s3", "get_object", Bucket=state, Key="config/registry.yaml")
 
+    def test_tasks_write_to_the_ledger_only_what_is_theirs(self):
+        document = lambda partition: {"pk": {"S": partition}, "sk": {"S": "probe"}}
+        for role, partition in (("report", "lease"), ("report", "untold"), ("webhook", "lease"), ("webhook", "live"), ("webhook", "layer/x/y"),
+                                ("artifact", "code/x/y"), ("missed", "freeze"), ("manifest", "lease"), ("snapshot", "layer/x/y")):
+            with self.subTest(role=role, partition=partition):
+                self.refused(self.role(role), "dynamodb", "put_item", TableName=self.world.table, Item=document(partition))
+        for partition in ("lease", "active", "release/probe"):
+            with self.subTest(deletes=partition):
+                self.refused(self.role("report"), "dynamodb", "delete_item", TableName=self.world.table, Key=document(partition))
+        for role in ("report", "webhook", "artifact", "missed", "manifest", "snapshot"):
+            with self.subTest(role=role):
+                self.allowed(self.role(role), "dynamodb", "put_item", TableName=self.world.table, Item=document("release/probe"))
+        self.allowed(self.role("report"), "dynamodb", "delete_item", TableName=self.world.table, Key=document("untold"))
+
     def test_tasks_do_not_do_each_others_work(self):
         layer = {"LayerName": TAGGED.layer, "VersionNumber": 1}
         self.refused(self.role("publish"), "lambda", "add_layer_version_permission", StatementId="x", Action="lambda:GetLayerVersion",

@@ -86,7 +86,7 @@ func (w *world) bear(ctx context.Context, function string) (context.Context, *li
 			l.kill()
 		}
 	})
-	return context.WithValue(ctx, lifeKey{}, l), l
+	return context.WithValue(writing(ctx, function), lifeKey{}, l), l
 }
 
 func (l *life) kill() {

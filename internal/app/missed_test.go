@@ -39,7 +39,7 @@ const lookEvery = 5 * time.Minute
 
 func newMissing(t *testing.T, registry string) *missing {
 	t.Helper()
-	w := &missing{t: t, table: &lossyTable{Table: ledger.NewMemoryTable()}}
+	w := &missing{t: t, table: &lossyTable{Table: narrowed(t, ledger.NewMemoryTable())}}
 	var err error
 	w.World, err = demo.NewWorld(t.Context(), demo.WorldOptions{Registry: registry, Table: w.table})
 	if err != nil {
@@ -62,7 +62,7 @@ func (w *missing) look(times int) (found app.Found) {
 	w.Clock.Run(func() {
 		for range times {
 			_ = w.Clock.Sleep(w.t.Context(), lookEvery)
-			n, err := w.Local.Missed().Look(w.t.Context())
+			n, err := w.Local.Missed().Look(writing(w.t.Context(), "missed"))
 			if err != nil {
 				w.t.Fatal(err)
 			}
@@ -267,7 +267,7 @@ func TestTwoSchedulesAtOnceStartOneRelease(t *testing.T) {
 				for i := range 2 {
 					w.Clock.Go(func() {
 						_ = w.Clock.Sleep(t.Context(), time.Duration(i)*time.Duration(seed)*time.Millisecond)
-						if _, err := w.Local.Missed().Look(t.Context()); err != nil {
+						if _, err := w.Local.Missed().Look(writing(t.Context(), "missed")); err != nil {
 							t.Error(err)
 						}
 					})

@@ -47,7 +47,7 @@ func (w *world) asApp() {
 }
 
 // watch looks once, inside of the clock, as the schedule does each minute.
-func (w *world) watch(ctx context.Context) { w.Local.Reporting().Watch(ctx) }
+func (w *world) watch(ctx context.Context) { w.Local.Reporting().Watch(writing(ctx, "report")) }
 
 // watching looks each minute, inside of the clock, until the release has ended.
 func (w *world) watching(ctx context.Context, id string, seen func()) {

@@ -64,7 +64,7 @@ type worldOptions struct {
 
 func newWorld(t *testing.T, o worldOptions) *world {
 	t.Helper()
-	w := &world{t: t, byHand: map[string]time.Time{}, tookHandMade: map[string]bool{}, table: &flakyTable{Table: ledger.NewMemoryTable(), partitions: map[string]bool{}}, store: &flakyStore{Store: asl.NewMemoryStore()}}
+	w := &world{t: t, byHand: map[string]time.Time{}, tookHandMade: map[string]bool{}, table: &flakyTable{Table: narrowed(t, ledger.NewMemoryTable()), partitions: map[string]bool{}}, store: &flakyStore{Store: asl.NewMemoryStore()}}
 	var err error
 	w.World, err = demo.NewWorld(t.Context(), demo.WorldOptions{Seed: o.seed, Registry: o.registry, Functions: o.functions, Table: w.table, Store: w.store})
 	if err != nil {
@@ -120,6 +120,7 @@ func (w *world) start(seed uint64) {
 		Clock: w.Clock, Read: func(context.Context) ([]string, error) { return []string{demo.Secret}, nil },
 	})
 	w.Events = parts.Events()
+	w.Hooks.Accept, w.Events.Accept = accepted("webhook", w.Hooks.Accept), accepted("artifact", w.Events.Accept)
 }
 
 func (w *world) invoke(ctx context.Context, run app.Task, function string, payload json.RawMessage) (json.RawMessage, error) {

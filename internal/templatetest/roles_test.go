@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tagboat/tagboat/internal/ledger/ledgertest"
 )
 
 // wildcards are the actions that may name "*" as their resource, and why.
@@ -156,6 +158,44 @@ func TestRolesAllowWhatTheMainsWire(t *testing.T) {
 		} {
 			if got := has(pairs, action); got != want {
 				t.Errorf("%s may %s: %t, its main says %t", folder, action, got, want)
+			}
+		}
+	}
+}
+
+// What a function writes to the ledger is what its role allows; in the simulated
+// world, every write is held against the same list. ForAllValues holds for a request
+// without the key as well, so that is asked for too (IAM user guide, "Multivalued context keys").
+func TestRolesWriteToTheLedgerOnlyWhereTheFunctionsDo(t *testing.T) {
+	roles := ofType(load(t, mainTemplate), "AWS::IAM::Role")
+	for _, folder := range functions(t) {
+		id, _ := functionOf(t, load(t, mainTemplate), folder)
+		got := map[string][]string{}
+		for _, s := range statements(roles[strings.TrimSuffix(id, "Function")+"Role"]) {
+			for _, action := range texts(s["Action"]) {
+				if action != "dynamodb:PutItem" && action != "dynamodb:DeleteItem" {
+					continue
+				}
+				keys := texts(at(s, "Condition", "ForAllValues:StringLike", "dynamodb:LeadingKeys"))
+				if len(keys) > 0 && at(s, "Condition", "Null", "dynamodb:LeadingKeys") != "false" {
+					t.Errorf("%s may %s without a key", folder, action)
+				}
+				got[action] = append([]string{}, keys...)
+			}
+		}
+		writes, known := ledgertest.WritesOf(folder)
+		if !known {
+			for action, keys := range got {
+				if len(keys) > 0 {
+					t.Errorf("%s may %s in %q only: internal/ledger/ledgertest has no list of what it writes", folder, action, keys)
+				}
+			}
+			continue
+		}
+		for action, want := range map[string][]string{"dynamodb:PutItem": writes.Put, "dynamodb:DeleteItem": writes.Delete} {
+			slices.Sort(want)
+			if slices.Sort(got[action]); !slices.Equal(got[action], want) {
+				t.Errorf("%s may %s in %q, want %q", folder, action, got[action], want)
 			}
 		}
 	}
