@@ -143,7 +143,14 @@ make_secret() {
 
 step_secrets() {
   in_tools_account
-  if [ -n "$(secret_arn "$STACK/webhook")" ]; then
+  local webhook github
+  webhook=$(secret_arn "$STACK/webhook")
+  github=$(secret_arn "$STACK/github")
+  if [ -z "$github" ]; then # before the other is made
+    need GITHUB_CREDENTIALS
+    [ -s "$GITHUB_CREDENTIALS" ] || fail "GITHUB_CREDENTIALS names $GITHUB_CREDENTIALS, which is no file or empty"
+  fi
+  if [ -n "$webhook" ]; then
     say "secret $STACK/webhook is there and stays as it is"
   else
     have openssl
@@ -153,11 +160,9 @@ step_secrets() {
     make_secret "$STACK/webhook" "$new_secret"
     rm -f "$new_secret"
   fi
-  if [ -n "$(secret_arn "$STACK/github")" ]; then
+  if [ -n "$github" ]; then
     say "secret $STACK/github is there and stays as it is"
   else
-    need GITHUB_CREDENTIALS
-    [ -s "$GITHUB_CREDENTIALS" ] || fail "GITHUB_CREDENTIALS names $GITHUB_CREDENTIALS, which is no file or empty"
     make_secret "$STACK/github" "$GITHUB_CREDENTIALS"
     say "$GITHUB_CREDENTIALS is not needed any more: delete it"
   fi

@@ -414,8 +414,8 @@ func TestTheInstallationRefusesWhatWouldGoWrong(t *testing.T) {
 		never  string // what must not be called
 	}{
 		"no region":                             {without("HOME_REGION"), "HOME_REGION is not set", "create-secret"},
-		"no credentials for GitHub":             {without("GITHUB_CREDENTIALS"), "GITHUB_CREDENTIALS is not set", "sam deploy"},
-		"an empty file of credentials":          {set("GITHUB_CREDENTIALS", "nothing.txt"), "which is no file or empty", "sam deploy"},
+		"no credentials for GitHub":             {without("GITHUB_CREDENTIALS"), "GITHUB_CREDENTIALS is not set", "create-secret"},
+		"an empty file of credentials":          {set("GITHUB_CREDENTIALS", "nothing.txt"), "which is no file or empty", "create-secret"},
 		"credentials of another account":        {set("TOOLS_ACCOUNT", "888888888888"), "of account 999999999999, want 888888888888", "create-secret"},
 		"a target's profile of another account": {file("accounts/prod", "555555555555"), "(--profile prod) are of account 555555555555, want 222222222222", "boat-target prod"},
 		"a target without an external id":       {set("TARGETS", "111111111111:dev"), "want ACCOUNT:PROFILE:EXTERNAL_ID", "boat-target"},
