@@ -46,10 +46,10 @@ func (s *Stager) download(ctx context.Context, url string, file *os.File) (size 
 		client = http.DefaultClient
 	}
 	response, err := client.Do(request)
-	if ctx.Err() != nil {
+	switch { // the error's text has the address, or that of a redirection
+	case err != nil && ctx.Err() != nil:
 		return 0, "", release.Errorf(release.Transient, "the function's code could not be fetched: %w", ctx.Err())
-	}
-	if err != nil { // its text has the address, or that of a redirection
+	case err != nil:
 		return 0, "", release.Errorf(release.Transient, "the function's code could not be fetched")
 	}
 	defer response.Body.Close()

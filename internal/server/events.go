@@ -45,7 +45,7 @@ func (s *server) event(w http.ResponseWriter, r *http.Request) {
 func (s *server) take(w http.ResponseWriter, r *http.Request, handle func(context.Context, []byte) release.Answer) {
 	body, answer, ok := readEvent(r)
 	if ok {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), eventTimeout)
+		ctx, cancel := working(r, eventTimeout)
 		defer cancel()
 		answer = handle(ctx, body)
 	}

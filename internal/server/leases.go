@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"net/http"
 	"strings"
 	"time"
@@ -53,18 +52,10 @@ func newLease(app, environment string, lease ledger.Lease) Lease {
 // clearLease takes a person's word that an environment is in order again.
 func (s *server) clearLease(w http.ResponseWriter, r *http.Request) {
 	var clearing app.Clearing
-	err := decode(w, r, &clearing)
-	if err == nil {
-		err = checkText("by", clearing.By, maxName)
-	}
-	if err == nil {
-		err = checkText("reason", clearing.Reason, maxReason)
-	}
-	if err != nil {
-		s.fail(w, r, err)
+	if !s.read(w, r, &clearing, by(&clearing.By), reason(&clearing.Reason)) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), eventTimeout)
+	ctx, cancel := working(r, eventTimeout)
 	defer cancel()
 	if err := s.parts.Leasing().Clear(ctx, clearing); err != nil {
 		s.fail(w, r, err)

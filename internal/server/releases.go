@@ -2,13 +2,10 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/tagboat/tagboat/internal/app"
 	"github.com/tagboat/tagboat/internal/ledger"
@@ -16,13 +13,8 @@ import (
 	"github.com/tagboat/tagboat/internal/report"
 )
 
-const (
-	// maxList is the longest list of releases that is answered.
-	maxList = 1000
-	// maxName is the longest name of a person, and maxReason the longest reason, in bytes.
-	maxName   = 255
-	maxReason = 4096
-)
+// maxList is the longest list of releases that is answered.
+const maxList = 1000
 
 // list answers the newest releases, without their steps and without the tokens
 // that resume them.
@@ -73,48 +65,28 @@ func filterOf(query url.Values) (ledger.Filter, error) {
 
 func (s *server) show(w http.ResponseWriter, r *http.Request) {
 	view, err := s.parts.View(r.Context(), r.PathValue("id"))
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.write(w, r, http.StatusOK, view)
+	s.reply(w, r, view, err)
 }
 
 func (s *server) plan(w http.ResponseWriter, r *http.Request) {
 	plan, err := s.parts.WholePlan(r.Context(), r.PathValue("id"))
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.write(w, r, http.StatusOK, plan)
+	s.reply(w, r, plan, err)
 }
 
 func (s *server) live(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	targets, err := s.ledger().Live(r.Context(), query.Get("app"), query.Get("environment"))
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.write(w, r, http.StatusOK, targets)
+	s.reply(w, r, targets, err)
 }
 
 // order starts a release that a person asks for, or plans one. As with events,
 // whoever asked may go once the order is read.
 func (s *server) order(w http.ResponseWriter, r *http.Request) {
 	var order app.Order
-	err := decode(w, r, &order)
-	if err == nil {
-		err = checkText("by", order.By, maxName)
-	}
-	if err == nil {
-		err = checkText("during_freeze", order.DuringFreeze, maxReason)
-	}
-	if err != nil {
-		s.fail(w, r, err)
+	if !s.read(w, r, &order, by(&order.By), written{"during_freeze", &order.DuringFreeze, maxReason}) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), eventTimeout)
+	ctx, cancel := working(r, eventTimeout)
 	defer cancel()
 	answer, err := s.parts.Orders().Place(ctx, order)
 	if err != nil {
@@ -129,15 +101,10 @@ func (s *server) order(w http.ResponseWriter, r *http.Request) {
 // undo starts a release that brings an earlier one back.
 func (s *server) undo(w http.ResponseWriter, r *http.Request) {
 	var undo app.Undo
-	err := decode(w, r, &undo)
-	if err == nil {
-		err = checkText("by", undo.By, maxName)
-	}
-	if err != nil {
-		s.fail(w, r, err)
+	if !s.read(w, r, &undo, by(&undo.By)) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), eventTimeout)
+	ctx, cancel := working(r, eventTimeout)
 	defer cancel()
 	answer, err := s.parts.Orders().Undo(ctx, undo)
 	if err != nil {
@@ -147,6 +114,24 @@ func (s *server) undo(w http.ResponseWriter, r *http.Request) {
 	s.log.InfoContext(ctx, "a rollback was answered", "app", undo.App, "environment", undo.Environment, "to", undo.To, "by", undo.By,
 		"dry_run", undo.DryRun, "status", answer.Status, "code", answer.Code, "releases", answer.Releases)
 	s.answer(w, r, answer)
+}
+
+// halt stops a release on its way.
+func (s *server) halt(w http.ResponseWriter, r *http.Request) {
+	var order app.Halting
+	if !s.read(w, r, &order, by(&order.By), reason(&order.Reason)) {
+		return
+	}
+	ctx, cancel := working(r, eventTimeout)
+	defer cancel()
+	id := r.PathValue("id")
+	rel, err := s.parts.Halts().Halt(ctx, id, order)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.log.WarnContext(ctx, "a release was halted by hand", "release", id, "by", order.By, "reason", order.Reason)
+	s.write(w, r, http.StatusOK, s.view(ctx, rel))
 }
 
 // Decision is a person's answer to a release that asks for an approval.
@@ -162,18 +147,10 @@ func (s *server) reject(w http.ResponseWriter, r *http.Request) { s.decide(w, r,
 
 func (s *server) decide(w http.ResponseWriter, r *http.Request, approve bool) {
 	var decision Decision
-	err := decode(w, r, &decision)
-	if err == nil {
-		err = checkText("by", decision.By, maxName)
-	}
-	if err == nil {
-		err = checkText("reason", decision.Reason, maxReason)
-	}
-	if err != nil {
-		s.fail(w, r, err)
+	if !s.read(w, r, &decision, by(&decision.By), reason(&decision.Reason)) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), eventTimeout)
+	ctx, cancel := working(r, eventTimeout)
 	defer cancel()
 	id := r.PathValue("id")
 	rel, err := s.parts.Approvals().Answer(ctx, id, decision.By, decision.Reason, approve)
@@ -182,21 +159,15 @@ func (s *server) decide(w http.ResponseWriter, r *http.Request, approve bool) {
 		return
 	}
 	s.log.InfoContext(ctx, "an approval was answered", "release", id, "approved", approve, "by", decision.By, "reason", decision.Reason)
-	view, err := s.parts.View(ctx, id)
-	if err != nil { // the answer was taken all the same
-		view = report.NewView(rel, nil, nil)
-	}
-	s.write(w, r, http.StatusOK, view)
+	s.write(w, r, http.StatusOK, s.view(ctx, rel))
 }
 
-// checkText refuses what would not be readable in a record or a log.
-func checkText(field, text string, limit int) error {
-	switch {
-	case len(text) > limit:
-		return release.Errorf(release.Invalid, "%s has %d bytes, want at most %d", field, len(text), limit).WithRemedy("Say it more briefly.")
-	case strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }):
-		return release.Errorf(release.Invalid, "%s is %s, want printable characters", field, fmt.Sprintf("%.80q", text)).
-			WithRemedy("Leave line breaks and control characters out.")
+// view is a release to which something was done, which counts also where its steps
+// cannot be read.
+func (s *server) view(ctx context.Context, rel release.Release) report.View {
+	view, err := s.parts.View(ctx, rel.ID)
+	if err != nil {
+		return report.NewView(rel, nil, nil)
 	}
-	return nil
+	return view
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 
 	"github.com/tagboat/tagboat/internal/app"
@@ -31,6 +30,15 @@ func (s *server) write(w http.ResponseWriter, r *http.Request, status int, docum
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(append(text, '\n')) // the client may be gone
+}
+
+// reply answers with a document, or with what went wrong.
+func (s *server) reply(w http.ResponseWriter, r *http.Request, document any, err error) {
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.write(w, r, http.StatusOK, document)
 }
 
 // fail answers with what went wrong.
@@ -76,30 +84,6 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, a release.Answer
 		w.Header().Set("Allow", http.MethodPost)
 	}
 	s.write(w, r, a.HTTPStatus(), a)
-}
-
-// maxQuestion is the largest body of an order or an approval, in bytes.
-const maxQuestion = 64 << 10
-
-// decode reads a small JSON body; a field that is not known is an error, since
-// what it asks for would not happen.
-func decode(w http.ResponseWriter, r *http.Request, into any) error {
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxQuestion))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(into)
-	if err == nil {
-		if _, after := decoder.Token(); !errors.Is(after, io.EOF) {
-			err = errors.New("something follows the JSON object")
-		}
-	}
-	if errors.Is(err, io.EOF) {
-		err = errors.New("it is empty")
-	}
-	if err != nil {
-		return release.Errorf(release.Invalid, "the body of %s %.200q is not the JSON object that is wanted: %w", r.Method, r.URL.Path, err).
-			WithRemedy("Use the command of the server's version, or send the fields that the path takes and no others.")
-	}
-	return nil
 }
 
 // shown cuts what a caller chose before it is repeated.

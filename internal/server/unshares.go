@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"net/http"
 	"time"
 
@@ -15,28 +14,16 @@ const unshareTimeout = 50 * time.Second
 // unshares answers what was taken back and is not shared again.
 func (s *server) unshares(w http.ResponseWriter, r *http.Request) {
 	found, err := s.ledger().Revocations(r.Context(), "")
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.write(w, r, http.StatusOK, found)
+	s.reply(w, r, found, err)
 }
 
 // unshare takes a layer version back, or tells what that would mean.
 func (s *server) unshare(w http.ResponseWriter, r *http.Request) {
 	var order app.Unsharing
-	err := decode(w, r, &order)
-	if err == nil {
-		err = checkText("by", order.By, maxName)
-	}
-	if err == nil {
-		err = checkText("reason", order.Reason, maxReason)
-	}
-	if err != nil {
-		s.fail(w, r, err)
+	if !s.read(w, r, &order, by(&order.By), reason(&order.Reason)) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), unshareTimeout)
+	ctx, cancel := working(r, unshareTimeout)
 	defer cancel()
 	found, err := s.parts.Unshares().Take(ctx, order)
 	if err != nil {
@@ -53,15 +40,10 @@ func (s *server) unshare(w http.ResponseWriter, r *http.Request) {
 // reshare lets releases share again what was taken back.
 func (s *server) reshare(w http.ResponseWriter, r *http.Request) {
 	var order app.Resharing
-	err := decode(w, r, &order)
-	if err == nil {
-		err = checkText("by", order.By, maxName)
-	}
-	if err != nil {
-		s.fail(w, r, err)
+	if !s.read(w, r, &order, by(&order.By)) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), eventTimeout)
+	ctx, cancel := working(r, eventTimeout)
 	defer cancel()
 	lifted, err := s.parts.Unshares().Reshare(ctx, order)
 	if err != nil {
