@@ -215,12 +215,20 @@ func RunWebhook() {
 }
 
 // WebhookFunction is the handler as a Lambda that gets events of the payload
-// format 2.0, which HTTP APIs and function URLs both send.
+// format 2.0, which HTTP APIs and function URLs both send. What was refused is
+// known to nobody but the sender: the log has each answer.
 func WebhookFunction(h *webhook.Handler) func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
 	return func(ctx context.Context, request events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
-		return response(h.Handle(ctx, delivery(request)))
+		d := delivery(request)
+		answer := h.Handle(ctx, d)
+		h.Log.InfoContext(ctx, "an event was answered", "delivery", capped(d.Header.Get("X-GitHub-Delivery"), maxLogged),
+			"status", answer.Status, "code", answer.Code, "reason", answer.Reason, "releases", answer.Releases)
+		return response(answer)
 	}
 }
+
+// maxLogged is how much of a sender's header is logged, signed or not: GitHub's ids are shorter.
+const maxLogged = 100
 
 // webhookSecrets are the current secret and, while it is being rotated, the previous.
 func webhookSecrets(ctx context.Context, api *secretsmanager.Client, id string) ([]string, error) {
@@ -274,7 +282,7 @@ func RunArtifact() {
 		handler := p.Events()
 		return func(ctx context.Context, event json.RawMessage) (release.Answer, error) {
 			answer := handler.Handle(ctx, event)
-			p.Log.InfoContext(ctx, "an event was answered", "status", answer.Status, "code", answer.Code, "reason", answer.Reason)
+			p.Log.InfoContext(ctx, "an event was answered", "status", answer.Status, "code", answer.Code, "reason", answer.Reason, "releases", answer.Releases)
 			if answer.Status == release.AnswerBusy {
 				return answer, lambdaError(ctx, p.Log, release.Errorf(release.Transient, "%s", answer.Reason))
 			}
