@@ -70,7 +70,7 @@ func (c *command) status() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := c.printLive(live); err != nil {
+			if err := c.printLive(live, nothingLive(app, environment)); err != nil {
 				return err
 			}
 			return c.tellFreezes(cmd, cl, app, environment)
@@ -79,9 +79,25 @@ func (c *command) status() *cobra.Command {
 	return cmd
 }
 
-func (c *command) printLive(live []ledger.Live) error {
+// nothingLive says so of what was asked for: a name may be mistyped.
+func nothingLive(app, environment string) string {
+	if app+environment == "" {
+		return "Nothing was released there yet."
+	}
+	return "Nothing" + only("of app", app) + " was released" + only("to environment", environment) + " yet; tagboat status tells what was."
+}
+
+// only is what a flag narrows an answer to; empty without the flag.
+func only(what, name string) string {
+	if name == "" {
+		return ""
+	}
+	return fmt.Sprintf(" %s %q", what, name)
+}
+
+func (c *command) printLive(live []ledger.Live, nothing string) error {
 	if len(live) == 0 {
-		_, err := fmt.Fprintln(c.Stdout, "Nothing was released there yet.")
+		_, err := fmt.Fprintln(c.Stdout, nothing)
 		return err
 	}
 	rows := [][]string{{"APP", "ENVIRONMENT", "ACCOUNT", "REGION", "NAME", "VERSION", "RUNS", "COMMIT", "SINCE"}}
@@ -128,15 +144,15 @@ func (c *command) releases() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.printReleases(rels)
+			return c.printReleases(rels, app)
 		})
 	}
 	return cmd
 }
 
-func (c *command) printReleases(rels []release.Release) error {
+func (c *command) printReleases(rels []release.Release, app string) error {
 	if len(rels) == 0 {
-		_, err := fmt.Fprintln(c.Stdout, "There are no releases yet.")
+		_, err := fmt.Fprintf(c.Stdout, "There are no releases%s yet.\n", only("of app", app))
 		return err
 	}
 	rows := [][]string{{"CREATED", "APP", "VERSION", "STATE", "BY", "TRIGGER", "ID"}}
