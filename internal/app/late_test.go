@@ -44,7 +44,7 @@ func (d *deliveries) again(ctx context.Context, id, name string) {
 	if err != nil {
 		d.w.t.Fatal(err)
 	}
-	_, _ = d.w.Local.Tasks()[k.function].Run(ctx, payload)
+	_, _ = d.w.Local.Task(k.function).Run(ctx, payload)
 }
 
 // asked waits for the n-th question about prod.
@@ -255,7 +255,7 @@ func TestAnEarlierAttemptDoesNotReplaceTheToken(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, err := w.Local.Tasks()[first.function].Run(ctx, payload); err == nil {
+				if _, err := w.Local.Task(first.function).Run(ctx, payload); err == nil {
 					t.Error("the first attempt was taken after the second")
 				} else {
 					wantText(t, err.Error(), "this attempt is late")
@@ -304,7 +304,7 @@ func TestARedrivenExecutionFailsAtItsFirstTask(t *testing.T) {
 						t.Fatal(err)
 					}
 					tried++
-					if _, err := w.Local.Tasks()[k.function].Run(ctx, payload); err == nil && k.function != "Conclude" {
+					if _, err := w.Local.Task(k.function).Run(ctx, payload); err == nil && k.function != "Conclude" {
 						t.Errorf("%s went on", what)
 					}
 				}

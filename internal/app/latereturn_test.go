@@ -64,7 +64,7 @@ func (w *world) isLate(ctx context.Context, k task) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if _, err := w.Local.Tasks()[k.function].Run(ctx, payload); err == nil {
+	if _, err := w.Local.Task(k.function).Run(ctx, payload); err == nil {
 		w.t.Errorf("%s was done once more", k)
 	} else {
 		wantText(w.t, err.Error(), "this attempt is late")

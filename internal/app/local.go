@@ -5,21 +5,41 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/tagboat/tagboat/internal/asl"
 	"github.com/tagboat/tagboat/internal/release"
 	"github.com/tagboat/tagboat/statemachine"
 )
 
-// Tasks are all tasks of the state machine, by the names that its ${<Name>Function} stand for.
-func (p *Parts) Tasks() map[string]Task {
-	return map[string]Task{
-		"Admit": p.Admit(), "Manifest": p.ReadManifest(), "Stage": p.Stage(), "Snapshot": p.Snapshot(), "Plan": p.Plan(),
-		"Publish": p.Publish(), "Share": p.Share(), "Access": p.Access(), "Update": p.Update(), "Shift": p.Shift(),
-		"RollBack": p.RollBack(), "Approval": p.Approval(), "Lease": p.Lease(), "Tally": p.Tally(),
-		"Conclude": p.Conclude(), "Report": p.Report(), "Prune": p.Prune(),
-	}
+// tasks are how all tasks of the state machine are made, by the names that its ${<Name>Function} stand for.
+var tasks = map[string]func(*Parts) Task{
+	"Admit": (*Parts).Admit, "Manifest": (*Parts).ReadManifest, "Stage": (*Parts).Stage, "Snapshot": (*Parts).Snapshot, "Plan": (*Parts).Plan,
+	"Publish": (*Parts).Publish, "Share": (*Parts).Share, "Access": (*Parts).Access, "Update": (*Parts).Update, "Shift": (*Parts).Shift,
+	"RollBack": (*Parts).RollBack, "Approval": (*Parts).Approval, "Lease": (*Parts).Lease, "Tally": (*Parts).Tally,
+	"Conclude": (*Parts).Conclude, "Report": (*Parts).Report, "Prune": (*Parts).Prune,
 }
+
+// Task makes the task of a name, which has to be one.
+func (p *Parts) Task(name string) Task { return tasks[name](p) }
+
+// Tasks makes all tasks, by their names.
+func (p *Parts) Tasks() map[string]Task {
+	made := make(map[string]Task, len(tasks))
+	for name, task := range tasks {
+		made[name] = task(p)
+	}
+	return made
+}
+
+// Machine is the state machine that is shipped; its functions are the names of tasks.
+var Machine = sync.OnceValues(func() (*asl.Machine, error) {
+	names := map[string]string{}
+	for name := range tasks {
+		names[name+"Function"] = name
+	}
+	return asl.Load(statemachine.Definition, names)
+})
 
 // Local runs releases on the embedded engine.
 type Local struct {
@@ -44,12 +64,8 @@ type LocalOptions struct {
 func NewLocal(parts *Parts, options LocalOptions) (*Local, error) {
 	local := &Local{Parts: parts}
 	parts.Tokens, parts.Executions = localTokens{local}, localExecutions{local}
-	tasks := parts.Tasks()
-	names := map[string]string{}
-	for name := range tasks {
-		names[name+"Function"] = name
-	}
-	machine, err := asl.Load(statemachine.Definition, names)
+	made := parts.Tasks()
+	machine, err := Machine()
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +74,7 @@ func NewLocal(parts *Parts, options LocalOptions) (*Local, error) {
 		Clock:   parts.Clock, Store: options.Store, Logger: parts.Log, Concurrency: options.Concurrency, Seed: options.Seed, OnEdge: options.OnEdge,
 		OnEnd: local.ended,
 		Invoke: func(ctx context.Context, function string, payload json.RawMessage) (json.RawMessage, error) {
-			task, ok := tasks[function]
+			task, ok := made[function]
 			if !ok {
 				return nil, release.Errorf(release.Internal, "the state machine calls %q, which is no task", function)
 			}

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,7 +19,6 @@ import (
 	"github.com/tagboat/tagboat/internal/sim"
 	"github.com/tagboat/tagboat/internal/sim/github"
 	"github.com/tagboat/tagboat/internal/webhook"
-	"github.com/tagboat/tagboat/statemachine"
 )
 
 // world is a demo world with the real tasks on an engine that can lose and break them.
@@ -139,7 +137,7 @@ func (w *world) invoke(ctx context.Context, run app.Task, function string, paylo
 	if f.skew != 0 {
 		parts := *w.Local.Parts
 		parts.Clock = skewed{parts.Clock, f.skew}
-		run = parts.Tasks()[function]
+		run = parts.Task(function)
 	}
 	if f.stop {
 		engine := w.Local.Engine
@@ -413,23 +411,12 @@ func edited(t *testing.T, text string, pairs ...string) string {
 
 func machine(t testing.TB) *asl.Machine {
 	t.Helper()
-	m, err := loadMachine()
+	m, err := app.Machine()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return m
 }
-
-var loadMachine = sync.OnceValues(func() (*asl.Machine, error) {
-	names := map[string]string{}
-	for _, name := range []string{
-		"Admit", "Manifest", "Stage", "Snapshot", "Plan", "Publish", "Share", "Access", "Update", "Shift",
-		"RollBack", "Approval", "Lease", "Tally", "Conclude", "Report", "Prune",
-	} {
-		names[name+"Function"] = name
-	}
-	return asl.Load(statemachine.Definition, names)
-})
 
 // wantState fails the test unless a release ended as wanted.
 func wantState(t *testing.T, rel release.Release, want release.State) {

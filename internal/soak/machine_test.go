@@ -10,7 +10,6 @@ import (
 	"github.com/tagboat/tagboat/internal/app"
 	"github.com/tagboat/tagboat/internal/asl"
 	"github.com/tagboat/tagboat/internal/release"
-	"github.com/tagboat/tagboat/statemachine"
 )
 
 // How long the Lambdas run at most (template.yaml), and how often the sweep does.
@@ -19,24 +18,6 @@ const (
 	stageLimit = 600 * time.Second
 	sweepEvery = 5 * time.Minute
 )
-
-// tasks are those of the state machine; a Lambda is one of them.
-var tasks = map[string]func(*app.Parts) app.Task{
-	"Admit": (*app.Parts).Admit, "Manifest": (*app.Parts).ReadManifest, "Stage": (*app.Parts).Stage, "Snapshot": (*app.Parts).Snapshot,
-	"Plan": (*app.Parts).Plan, "Publish": (*app.Parts).Publish, "Share": (*app.Parts).Share, "Access": (*app.Parts).Access,
-	"Update": (*app.Parts).Update, "Shift": (*app.Parts).Shift, "RollBack": (*app.Parts).RollBack, "Approval": (*app.Parts).Approval,
-	"Lease": (*app.Parts).Lease, "Tally": (*app.Parts).Tally, "Conclude": (*app.Parts).Conclude, "Report": (*app.Parts).Report,
-	"Prune": (*app.Parts).Prune,
-}
-
-// loadMachine reads the definition that is shipped.
-func loadMachine() (*asl.Machine, error) {
-	names := map[string]string{}
-	for name := range tasks {
-		names[name+"Function"] = name
-	}
-	return asl.Load(statemachine.Definition, names)
-}
 
 // startEngine makes an engine over the executions that are stored.
 func (w *world) startEngine() error {
@@ -204,7 +185,7 @@ func (c *caller) run(function string, payload json.RawMessage) (json.RawMessage,
 	if err != nil {
 		return nil, err
 	}
-	out, err := tasks[function](parts).Run(c.ctx, payload)
+	out, err := parts.Task(function).Run(c.ctx, payload)
 	if err != nil {
 		c.w.log.add(c.String(), "%s of %s fails: %v", function, c.in.Release, err)
 	}

@@ -398,7 +398,7 @@ func grow(t *testing.T, machine *asl.Machine, p plant) *world {
 // TestEveryJudgeSeesWhatItIsFor plants a violation of each kind and looks whether it is told;
 // and that there is no judge for which nothing was planted.
 func TestEveryJudgeSeesWhatItIsFor(t *testing.T) {
-	machine, err := loadMachine()
+	machine, err := app.Machine()
 	if err != nil {
 		t.Fatal(err)
 	}

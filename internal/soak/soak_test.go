@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tagboat/tagboat/internal/app"
 	"github.com/tagboat/tagboat/internal/asl"
 )
 
@@ -143,7 +144,7 @@ func (t *tallies) add(w *world) {
 
 // TestSoak runs many seeds side by side.
 func TestSoak(t *testing.T) {
-	machine, err := loadMachine()
+	machine, err := app.Machine()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +258,7 @@ var found = map[uint64]string{
 
 // TestFoundSeeds runs the seeds that found something.
 func TestFoundSeeds(t *testing.T) {
-	machine, err := loadMachine()
+	machine, err := app.Machine()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +271,7 @@ func TestFoundSeeds(t *testing.T) {
 
 // TestOneSeedIsOneHistory runs a few seeds twice.
 func TestOneSeedIsOneHistory(t *testing.T) {
-	machine, err := loadMachine()
+	machine, err := app.Machine()
 	if err != nil {
 		t.Fatal(err)
 	}

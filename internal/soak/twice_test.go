@@ -38,7 +38,7 @@ func standard() scenario {
 // scenario again: side by side with the first, soon after it, or late; where many
 // seeds are asked for, in all three ways.
 func TestEveryTaskIsDeliveredTwice(t *testing.T) {
-	machine, err := loadMachine()
+	machine, err := app.Machine()
 	if err != nil {
 		t.Fatal(err)
 	}
