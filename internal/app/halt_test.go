@@ -284,12 +284,9 @@ func TestAHaltedReleaseWhoseExecutionDies(t *testing.T) {
 		before := w.targets()
 		var id string
 		w.in(func(ctx context.Context) {
-			id = w.pushed(ctx, "v1.1.0", demo.Files(demo.Handler, "2.32.3"))
-			w.whenShifting(ctx, id)
+			id = w.canary(ctx)
 			w.halted(ctx, id)
-			if err := w.Local.Engine.Stop(ctx, id, "Stopped", "by a test"); err != nil {
-				t.Fatal(err)
-			}
+			w.stop(ctx, id)
 		})
 		w.settle()
 		rel := w.record(id)
@@ -351,8 +348,7 @@ func TestHaltingTwiceKeepsTheFirst(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	var id string
 	w.in(func(ctx context.Context) {
-		id = w.pushed(ctx, "v1.1.0", demo.Files(demo.Handler, "2.32.3"))
-		w.whenShifting(ctx, id)
+		id = w.canary(ctx)
 		w.halted(ctx, id)
 		for range 3 {
 			rel, err := w.Local.Halts().Halt(ctx, id, app.Halting{Reason: "me too", By: "bob"})
@@ -470,8 +466,7 @@ func TestATaskThatIsDeliveredLateDoesNotWorkAgainstTheRollback(t *testing.T) {
 			return fault{again: isHalted && k.function == "Shift", late: time.Duration(late) * time.Second}
 		}
 		w.in(func(ctx context.Context) {
-			id = w.pushed(ctx, "v1.1.0", demo.Files(demo.Handler, "2.32.3"))
-			w.whenShifting(ctx, id)
+			id = w.canary(ctx)
 			w.halted(ctx, id)
 			isHalted = true
 		})

@@ -78,10 +78,7 @@ func TestATaskThatIsDeliveredLateChangesNothing(t *testing.T) {
 				id = w.pushed(ctx, "v1.1.0", quick(t, demo.Handler))
 				w.asked(ctx, id, 1)
 				d.again(ctx, id, late)
-				rel, err := w.Local.Core().Ledger.Release(ctx, id)
-				if err != nil {
-					t.Fatal(err)
-				}
+				rel := w.now(ctx, id)
 				if dev, _ := rel.Environment("dev"); rel.State != release.WaitingApproval || dev.State != release.EnvironmentDone {
 					t.Errorf("the release is %s, %s in dev; want it to wait as before", rel.State, dev.State)
 				}
@@ -112,10 +109,7 @@ func TestAPlanOfTwoDeliveriesStandsOnce(t *testing.T) {
 		id = w.pushed(ctx, "v1.1.0", quick(t, demo.Handler))
 		w.asked(ctx, id, 1)
 		_ = w.Clock.Sleep(ctx, 2*time.Minute)
-		rel, err := w.Local.Core().Ledger.Release(ctx, id)
-		if err != nil {
-			t.Fatal(err)
-		}
+		rel := w.now(ctx, id)
 		if dev, _ := rel.Environment("dev"); plans != 2 || dev.State != release.EnvironmentDone || rel.State != release.WaitingApproval {
 			t.Errorf("after %d plans the release is %s, %s in dev; want 2, and that it waits as before", plans, rel.State, dev.State)
 		}
@@ -260,9 +254,8 @@ func TestAnEarlierAttemptDoesNotReplaceTheToken(t *testing.T) {
 				} else {
 					wantText(t, err.Error(), "this attempt is late")
 				}
-				rel, err := w.Local.Core().Ledger.Release(ctx, id)
-				if err != nil || rel.Error != "" || rel.Remedy != "" {
-					t.Errorf("the record says %q, %q (%v); want nothing of a task that is late", rel.Error, rel.Remedy, err)
+				if rel := w.now(ctx, id); rel.Error != "" || rel.Remedy != "" {
+					t.Errorf("the record says %q, %q; want nothing of a task that is late", rel.Error, rel.Remedy)
 				}
 				if state == release.WaitingApproval {
 					w.approve(ctx, id, "alice", true)
@@ -336,9 +329,8 @@ func TestATaskThatIsDeliveredLateIsNoReason(t *testing.T) {
 		for _, what := range slices.Sorted(maps.Keys(d.first)) {
 			name := strings.TrimPrefix(what, id+" ")
 			d.again(ctx, id, name)
-			rel, err := w.Local.Core().Ledger.Release(ctx, id)
-			if err != nil || rel.Error != "" {
-				t.Errorf("%s: the record says %q (%v), want nothing", name, rel.Error, err)
+			if rel := w.now(ctx, id); rel.Error != "" {
+				t.Errorf("%s: the record says %q, want nothing", name, rel.Error)
 			}
 		}
 		w.approve(ctx, id, "alice", false)

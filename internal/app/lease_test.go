@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
-
 	"github.com/tagboat/tagboat/internal/app"
 	"github.com/tagboat/tagboat/internal/demo"
 	"github.com/tagboat/tagboat/internal/ledger"
@@ -67,17 +65,9 @@ func TestADirtyRecoveryKeepsItsLease(t *testing.T) {
 			w.deaf = deaf
 			var id, next string
 			w.in(func(ctx context.Context) {
-				id = w.pushed(ctx, "v1.1.0", demo.Files(demo.Handler, "2.32.3"))
-				w.whenShifting(ctx, id)
-				name := "orders-api"
-				if _, err := w.Cloud.Root(demo.Prod).Lambda(demo.Home).PublishVersion(ctx, &lambda.PublishVersionInput{FunctionName: &name}); err != nil {
-					t.Fatal(err)
-				}
-				w.changeByHand(ctx, demo.Prod, demo.Home, name)
-				w.moveAlias(ctx, demo.Prod, demo.Home, name, "3")
-				if err := w.Local.Engine.Stop(ctx, id, "Stopped", "by a test"); err != nil {
-					t.Fatal(err)
-				}
+				id = w.canary(ctx)
+				w.takenByHand(ctx)
+				w.stop(ctx, id)
 			})
 			w.settle()
 			rel := w.record(id)

@@ -380,8 +380,7 @@ func TestADryRunPlansAndChangesNothing(t *testing.T) {
 func TestADryRunDoesNotWait(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	w.in(func(ctx context.Context) {
-		id := w.pushed(ctx, "v1.1.0", demo.Files(demo.Handler, "2.32.3"))
-		w.whenShifting(ctx, id)
+		w.canary(ctx)
 		answer, err := w.Local.Orders().Place(ctx, app.Order{App: "orders", Tag: "v1.1.0", DryRun: true})
 		if err != nil {
 			t.Fatal(err)

@@ -458,9 +458,7 @@ func TestWhatComesTooLateRevivesNothing(t *testing.T) {
 		halted := w.pushed(ctx, "v1.2.1", former)
 		_ = w.Clock.Sleep(ctx, 30*time.Second)
 		held = false
-		if err := w.Local.Engine.Stop(ctx, halted, "Stopped", "by a test"); err != nil {
-			t.Fatal(err)
-		}
+		w.stop(ctx, halted)
 		w.until(ctx, halted, release.FailedClean)
 		w.until(ctx, w.pushed(ctx, "v1.3.0", nth(t, 3)), release.Succeeded)
 		_ = w.Clock.Sleep(ctx, time.Minute)
@@ -508,9 +506,6 @@ func TestADryRunThatStagesIsWaitedFor(t *testing.T) {
 // recorded is record for callers inside of the clock.
 func (w *world) recorded(ctx context.Context, id string) release.Release {
 	w.t.Helper()
-	rel, err := w.Local.Core().Ledger.Release(ctx, id)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	rel := w.now(ctx, id)
 	return rel
 }

@@ -59,9 +59,7 @@ func TestADeadExecutionIsTakenOver(t *testing.T) {
 				w.in(func(ctx context.Context) {
 					id = w.pushed(ctx, "v1.1.0", demo.Files(demo.Handler, "2.32.3"))
 					m.wait(w, ctx, id)
-					if err := w.Local.Engine.Stop(ctx, id, "Stopped", "by a test"); err != nil {
-						t.Fatal(err)
-					}
+					w.stop(ctx, id)
 				})
 				w.settle()
 				rel := w.record(id)
@@ -121,11 +119,8 @@ func TestARecoveryThatDiesIsFollowedByTheNext(t *testing.T) {
 		}
 		var id string
 		w.in(func(ctx context.Context) {
-			id = w.pushed(ctx, "v1.1.0", demo.Files(demo.Handler, "2.32.3"))
-			w.whenShifting(ctx, id)
-			if err := w.Local.Engine.Stop(ctx, id, "Stopped", "by a test"); err != nil {
-				t.Fatal(err)
-			}
+			id = w.canary(ctx)
+			w.stop(ctx, id)
 		})
 		w.settle()
 		rel := w.record(id)
@@ -148,9 +143,7 @@ func TestARecoveryDoesNotTouchWhatOthersReleasedSince(t *testing.T) {
 		w.until(ctx, older, release.WaitingApproval)
 		newer = w.pushed(ctx, "v1.2.0", demo.Files(code(2), "2.32.3"))
 		w.until(ctx, newer, release.WaitingApproval)
-		if err := w.Local.Engine.Stop(ctx, older, "Stopped", "by a test"); err != nil {
-			t.Fatal(err)
-		}
+		w.stop(ctx, older)
 		w.until(ctx, older, release.FailedClean)
 		w.approve(ctx, newer, "alice", true)
 	})

@@ -53,10 +53,7 @@ func (w *world) watch(ctx context.Context) { w.Local.Reporting().Watch(writing(c
 func (w *world) watching(ctx context.Context, id string, seen func()) {
 	w.t.Helper()
 	for range 2000 {
-		rel, err := w.Local.Core().Ledger.Release(ctx, id)
-		if err != nil {
-			w.t.Fatal(err)
-		}
+		rel := w.now(ctx, id)
 		if rel.State.Ended() {
 			return
 		}

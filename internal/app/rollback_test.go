@@ -28,6 +28,14 @@ func (w *world) whenShifting(ctx context.Context, id string) {
 	w.untilTrue(ctx, id, "a canary in prod", func(release.Release) bool { return w.shifting(prod, "orders-api") })
 }
 
+// canary pushes v1.1.0 and waits until prod's canary is on its way.
+func (w *world) canary(ctx context.Context) (id string) {
+	w.t.Helper()
+	id = w.pushed(ctx, "v1.1.0", demo.Files(demo.Handler, "2.32.3"))
+	w.whenShifting(ctx, id)
+	return id
+}
+
 func (w *world) ring(account, region string, state cloudwatch.StateValue) {
 	w.Cloud.SetAlarm(account, region, "orders-api-errors", state)
 }
@@ -111,8 +119,7 @@ func (w *world) moveAlias(ctx context.Context, account, region, name, version st
 func TestAFailureAtOneSiteStopsTheOthers(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	w.in(func(ctx context.Context) {
-		id := w.pushed(ctx, "v1.1.0", demo.Files(demo.Handler, "2.32.3"))
-		w.whenShifting(ctx, id)
+		w.canary(ctx)
 		w.ring(demo.Prod, demo.Europe, cloudwatch.StateValueAlarm)
 	})
 	w.Cloud.OnCall(func(c sim.Call) sim.Fault {
@@ -131,14 +138,8 @@ func TestADirtyReleaseKeepsItsLease(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	var id string
 	w.in(func(ctx context.Context) {
-		id = w.pushed(ctx, "v1.1.0", demo.Files(demo.Handler, "2.32.3"))
-		w.whenShifting(ctx, id)
-		name := "orders-api"
-		if _, err := w.Cloud.Root(demo.Prod).Lambda(demo.Home).PublishVersion(ctx, &lambda.PublishVersionInput{FunctionName: &name}); err != nil {
-			t.Fatal(err)
-		}
-		w.changeByHand(ctx, demo.Prod, demo.Home, name)
-		w.moveAlias(ctx, demo.Prod, demo.Home, name, "3")
+		id = w.canary(ctx)
+		w.takenByHand(ctx)
 	})
 	w.settle()
 	rel := w.record(id)
@@ -181,6 +182,18 @@ func TestADirtyReleaseKeepsItsLease(t *testing.T) {
 	if held := w.leases(); len(held) > 0 {
 		t.Errorf("leases are held: %+v", held)
 	}
+}
+
+// takenByHand does by hand in prod what a release cannot undo: another version of orders-api,
+// and the alias at it.
+func (w *world) takenByHand(ctx context.Context) {
+	w.t.Helper()
+	name := "orders-api"
+	if _, err := w.Cloud.Root(demo.Prod).Lambda(demo.Home).PublishVersion(ctx, &lambda.PublishVersionInput{FunctionName: &name}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.changeByHand(ctx, demo.Prod, demo.Home, name)
+	w.moveAlias(ctx, demo.Prod, demo.Home, name, "3")
 }
 
 // changeByHand publishes another version, as somebody with a console does.

@@ -208,8 +208,7 @@ func TestWhatAReleaseUnderWayNeedsIsTakenByForceOnly(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	var id string
 	w.in(func(ctx context.Context) {
-		id = w.pushed(ctx, "v1.1.0", demo.Files(demo.Handler, "2.32.3"))
-		w.whenShifting(ctx, id)
+		id = w.canary(ctx)
 		_, err := w.Local.Unshares().Take(ctx, app.Unsharing{Layer: "orders-deps:1", Account: demo.Prod, Reason: "x", By: "alice"})
 		if err == nil || !strings.Contains(err.Error(), "release "+id+" is under way with it in us-east-1") {
 			t.Errorf("got %v", err)

@@ -264,13 +264,26 @@ func (w *world) active() (active []release.Release) {
 func (w *world) record(id string) release.Release {
 	w.t.Helper()
 	var rel release.Release
-	w.read(func(ctx context.Context) {
-		var err error
-		if rel, err = w.Local.Core().Ledger.Release(ctx, id); err != nil {
-			w.t.Fatal(err)
-		}
-	})
+	w.read(func(ctx context.Context) { rel = w.now(ctx, id) })
 	return rel
+}
+
+// now is record for callers inside of the clock.
+func (w *world) now(ctx context.Context, id string) release.Release {
+	w.t.Helper()
+	rel, err := w.Local.Core().Ledger.Release(ctx, id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return rel
+}
+
+// stop ends an execution as somebody with a console does.
+func (w *world) stop(ctx context.Context, id string) {
+	w.t.Helper()
+	if err := w.Local.Engine.Stop(ctx, id, "Stopped", "by a test"); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // until waits, in the clock, for a release to be in a state.
@@ -283,11 +296,7 @@ func (w *world) untilTrue(ctx context.Context, id, what string, reached func(rel
 	w.t.Helper()
 	var rel release.Release
 	for range 20_000 {
-		var err error
-		if rel, err = w.Local.Core().Ledger.Release(ctx, id); err != nil {
-			w.t.Fatal(err)
-		}
-		if reached(rel) {
+		if rel = w.now(ctx, id); reached(rel) {
 			return rel
 		}
 		if rel.State.Ended() {

@@ -142,9 +142,7 @@ func (c *Client) CommitStatus(ctx context.Context, repo int64, commit, state, co
 		State:       github.String(state),
 		Context:     github.String(contextName),
 		Description: github.String(cut(description, maxDescription)),
-	}
-	if targetURL != "" {
-		request.TargetURL = github.String(targetURL)
+		TargetURL:   optional(targetURL),
 	}
 	var created github.RepoStatus
 	_, err := c.do(ctx, post(repo, "/statuses/"+commit, request, "the status of commit "+commit, writeStatuses), &created)

@@ -86,18 +86,23 @@ func (l *Layers) find(ctx context.Context, api Reader, site release.Site, want W
 // verify reads the remembered version: it can have been deleted. Its content is
 // that of the digest; the zip can have been compressed in another way.
 func verify(ctx context.Context, api Reader, site release.Site, want Wanted, arn string) (version, bool, error) {
-	v, err := parseVersion(arn)
-	if err != nil {
-		return v, false, err
+	v, out, err := readVersion(ctx, api, site, arn)
+	return v, out != nil && want.suits(out), err
+}
+
+// readVersion reads a version; out is nil if it is not there.
+func readVersion(ctx context.Context, api Reader, site release.Site, arn string) (v version, out *lambda.GetLayerVersionOutput, err error) {
+	if v, err = parseVersion(arn); err != nil {
+		return v, nil, err
 	}
-	out, err := api.GetLayerVersion(ctx, &lambda.GetLayerVersionInput{LayerName: &v.name, VersionNumber: &v.number})
+	out, err = api.GetLayerVersion(ctx, &lambda.GetLayerVersionInput{LayerName: &v.name, VersionNumber: &v.number})
 	switch {
 	case awserr.Is(err, awserr.NotFound):
-		return v, false, nil
+		return v, nil, nil
 	case err != nil:
-		return v, false, refused(err, site, "read layer version %s", arn)
+		return v, nil, refused(err, site, "read layer version %s", arn)
 	}
-	return v, want.suits(out), nil
+	return v, out, nil
 }
 
 // newest reads the newest version and compares it.
@@ -133,19 +138,11 @@ func listVersions(ctx context.Context, api Reader, site release.Site, name strin
 // matching reads a version of which nothing is remembered: it has to be equal
 // byte by byte.
 func matching(ctx context.Context, api Reader, site release.Site, want Wanted, arn string) (version, bool, error) {
-	v, err := parseVersion(arn)
-	if err != nil {
+	v, out, err := readVersion(ctx, api, site, arn)
+	if err != nil || out == nil || out.Content == nil || want.CodeSHA256 == "" {
 		return v, false, err
 	}
-	out, err := api.GetLayerVersion(ctx, &lambda.GetLayerVersionInput{LayerName: &v.name, VersionNumber: &v.number})
-	switch {
-	case awserr.Is(err, awserr.NotFound):
-		return v, false, nil
-	case err != nil:
-		return v, false, refused(err, site, "read layer version %s", arn)
-	}
-	same := out.Content != nil && want.CodeSHA256 != "" && aws.ToString(out.Content.CodeSha256) == want.CodeSHA256
-	return v, same && want.suits(out), nil
+	return v, aws.ToString(out.Content.CodeSha256) == want.CodeSHA256 && want.suits(out), nil
 }
 
 // suits tells whether a version is for the wanted runtimes and architectures.
