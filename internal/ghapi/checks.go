@@ -76,16 +76,15 @@ func (c *Client) findCheckRuns(ctx context.Context, repo int64, run CheckRun) (i
 	query := url.Values{"check_name": {run.Name}, "filter": {"all"}, "per_page": {"100"}}
 	k := read(repo, "/commits/"+run.Commit+"/check-runs?"+query.Encode(), "the check runs of commit "+run.Commit)
 	k.permission = writeChecks
-	var found github.ListCheckRunsResults
-	if _, err := c.do(ctx, k, &found); err != nil {
-		return nil, err
-	}
-	for _, candidate := range found.CheckRuns {
-		if candidate.GetExternalID() == run.Release && candidate.GetName() == run.Name {
-			ids = append(ids, candidate.GetID())
+	err = pages(ctx, c, k, func(found github.ListCheckRunsResults) bool {
+		for _, candidate := range found.CheckRuns {
+			if candidate.GetExternalID() == run.Release && candidate.GetName() == run.Name {
+				ids = append(ids, candidate.GetID())
+			}
 		}
-	}
-	return ids, nil
+		return true
+	})
+	return ids, err
 }
 
 func (r CheckRun) status() string {

@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -60,6 +61,25 @@ func TestCheckRunsAreCreatedOnceAndBroughtUpToDate(t *testing.T) {
 	}
 	if n := utf8.RuneCountInString(got[0].Output.Title); n != 255 {
 		t.Errorf("the title has %d characters, want it cut to 255", n)
+	}
+}
+
+// TestACheckRunIsFoundAmongManyOfOneCommit has more attempts of one commit than GitHub lists on a page.
+func TestACheckRunIsFoundAmongManyOfOneCommit(t *testing.T) {
+	w := newWorld(t)
+	w.asApp(t)
+	run := w.checkRun("failure")
+	for i := range 101 {
+		run.Release = fmt.Sprintf("orders-%d", i)
+		if _, err := w.client.PutCheckRun(t.Context(), repoID, run); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.client.PutCheckRun(t.Context(), repoID, run); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.server.CheckRuns(w.repo); len(got) != 101 || got[100].Updates != 1 {
+		t.Errorf("there are %d check runs, want 101 and the last brought up to date", len(got))
 	}
 }
 

@@ -193,18 +193,18 @@ func nextPage(resp *http.Response) string {
 	return ""
 }
 
-// pages makes the call for every page, each decoded into a new slice and given
-// to visit, until visit answers false. Of the links between pages only the
-// query is used: wherever they lead, the token stays with the API.
-func pages[T any](ctx context.Context, c *Client, k call, visit func([]T) (more bool)) error {
+// pages makes the call for every page, each decoded anew and given to visit, until
+// visit answers false. Of the links between pages only the query is used: wherever
+// they lead, the token stays with the API.
+func pages[Page any](ctx context.Context, c *Client, k call, visit func(Page) (more bool)) error {
 	path, _, _ := strings.Cut(k.path, "?")
 	for range maxPages {
-		var items []T
-		next, err := c.do(ctx, k, &items)
+		var page Page
+		next, err := c.do(ctx, k, &page)
 		if err != nil {
 			return err
 		}
-		if !visit(items) || next == "" {
+		if !visit(page) || next == "" {
 			return nil
 		}
 		k.path = path + "?" + next

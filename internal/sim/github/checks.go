@@ -63,7 +63,8 @@ func (r *Repository) listCheckRuns(w http.ResponseWriter, req *http.Request) {
 			found = append(found, run)
 		}
 	}
-	reply(w, http.StatusOK, map[string]any{"total_count": len(found), "check_runs": found})
+	from, to := page(w, req, len(found))
+	reply(w, http.StatusOK, map[string]any{"total_count": len(found), "check_runs": found[from:to]})
 }
 
 func (r *Repository) createCheckRun(w http.ResponseWriter, req *http.Request) {
