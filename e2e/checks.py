@@ -54,10 +54,12 @@ class Scenario(unittest.TestCase):
         more = ["--metadata", ",".join(f"{k}={v}" for k, v in metadata.items())] if metadata else []
         self.world.aws.aws("s3", "cp", path, f"s3://{self.world.uploads_bucket}/{key}", "--quiet", *more)
 
-    def invoke(self, function):
-        """Gives a function of the stack the event in its folder, as its schedule does, which does not fire here."""
-        with open(os.path.join(ROOT, f"functions/{function}/event.json"), "rb") as event:
-            out = self.world.aws.client("lambda").invoke(FunctionName="tagboat-" + function, Qualifier="live", Payload=event.read())
+    def invoke(self, function, event=None):
+        """Gives a function of the stack an event, as its schedule does, which does not fire here; the one in its folder if none."""
+        if event is None:
+            with open(os.path.join(ROOT, f"functions/{function}/event.json"), encoding="utf-8") as file:
+                event = json.load(file)
+        out = self.world.aws.client("lambda").invoke(FunctionName="tagboat-" + function, Qualifier="live", Payload=json.dumps(event))
         answer = json.load(out["Payload"])
         self.assertNotIn("FunctionError", out, answer)
         return answer

@@ -116,7 +116,7 @@ class Missed(Scenario):
         _, release = self.tag(app)
         with self.document("release/" + release, "record") as record:
             record["ended"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 3600))
-        self.invoke("report")
+        self.invoke("report", {"do": "watch"})
         self.assertFalse(self.listed("untold", release))
 
     def listed(self, partition, release):
