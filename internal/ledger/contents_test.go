@@ -221,31 +221,3 @@ func TestWhatIsLiveIsWhatWasPutLast(t *testing.T) {
 	want(t, "an environment", names(b.Live(t.Context(), "", "prod")), "orders/prod/a@1.1.0 orders/prod/b@1.0.0 orders-2/prod/x@9.0.0")
 	want(t, "both", names(b.Live(t.Context(), "orders", "dev")), "orders/dev/a@1.1.0")
 }
-
-func TestTheLiveVersionIsTheOneReleasedLast(t *testing.T) {
-	tests := []struct {
-		name string
-		live []ledger.Live
-		want string
-	}{
-		{"nothing is live", nil, ""},
-		{"one version", []ledger.Live{live("orders", "prod", "a", "1.0.0", start)}, "1.0.0"},
-		{"a target that did not change since", []ledger.Live{
-			live("orders", "prod", "a", "1.0.0", start), live("orders", "prod", "b", "1.1.0", start.Add(1))}, "1.1.0"},
-		{"an older version that was forced", []ledger.Live{
-			live("orders", "prod", "a", "2.0.0", start), live("orders", "prod", "b", "1.1.0", start.Add(1))}, "1.1.0"},
-		{"two at the same time", []ledger.Live{
-			live("orders", "prod", "a", "1.9.0", start), live("orders", "prod", "b", "1.10.0", start)}, "1.10.0"},
-		{"another environment", []ledger.Live{
-			live("orders", "prod", "a", "1.0.0", start), live("orders", "dev", "a", "1.1.0", start.Add(1))}, "1.0.0"},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			b := newBook()
-			ok(t, b.PutLive(t.Context(), test.live...))
-			got, err := b.LiveVersion(t.Context(), "orders", "prod")
-			ok(t, err)
-			want(t, "version", got, test.want)
-		})
-	}
-}

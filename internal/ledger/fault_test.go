@@ -101,7 +101,7 @@ func operations() []operation {
 		})},
 		{"mark a lease dirty", allWant, only(func(ctx context.Context, l *leases) error { return l.MarkDirty(ctx, env, l.a, "x") })},
 		{"clear a lease", dirty, func(ctx context.Context, l *leases) (any, error) { return l.Clear(ctx, env, "fixed", "jo") }},
-		{"leave a queue", allWant, only(func(ctx context.Context, l *leases) error { return l.Leave(ctx, env, l.b.Release) })},
+		{"leave a queue", allWant, give(b)},
 		{"save results", none, only(func(ctx context.Context, l *leases) error {
 			results, err := l.SiteResults(ctx, l.a.Release, release.PhaseUpdate, site)
 			if err != nil {

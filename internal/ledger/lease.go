@@ -39,7 +39,7 @@ func (l *Ledger) editLease(ctx context.Context, name string, change func(*Lease)
 // with [release.Conflict]: nobody waits for its token any more.
 //
 // With supersede, those that came earlier and still wait are removed; the caller
-// tells them with their tokens. They are answered again when Acquire is repeated, until they Leave.
+// tells them with their tokens. They are answered again when Acquire is repeated, until they Return.
 //
 // An expired lease is only taken from a release that has ended and is not dirty:
 // until then its targets may be half changed.
@@ -188,16 +188,6 @@ func (l *Ledger) ReturnBy(ctx context.Context, lease string, h Holder, attempt i
 		return nil
 	})
 	return next, err
-}
-
-// Leave removes a release that does not wait any more from the queue. A release
-// that was handed the lease meanwhile has to Return it.
-func (l *Ledger) Leave(ctx context.Context, lease, releaseID string) error {
-	_, err := l.editLease(ctx, lease, func(doc *Lease) error {
-		doc.leave(releaseID)
-		return nil
-	})
-	return err
 }
 
 // TakeOver makes h, another execution of the same release, the holder of its

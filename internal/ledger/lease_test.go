@@ -227,8 +227,12 @@ func TestWhoReturnsDoesNotWaitAnyMore(t *testing.T) {
 	l := newLeases(t)
 	l.acquire(l.a, "ta", false)
 	l.acquire(l.b, "tb", false)
-	l.giveBack(l.b)
-	l.wantQueue()
+	l.acquire(l.c, "tc", false)
+	for range 2 {
+		want(t, "next", l.giveBack(l.b), "")
+	}
+	l.wantQueue(l.c.Release + "=tc")
+	want(t, "after a", l.giveBack(l.a), l.c.Release+"=tc")
 }
 
 func TestADeadExecutionCannotReturnWhatAnotherTookOver(t *testing.T) {
@@ -260,7 +264,7 @@ func TestANewerReleaseSupersedesThoseThatWait(t *testing.T) {
 	if !errors.Is(err, ledger.ErrSuperseded) {
 		t.Errorf("error %v, want %v in its chain", err, ledger.ErrSuperseded)
 	}
-	ok(t, l.Leave(t.Context(), env, l.b.Release))
+	want(t, "next", l.giveBack(l.b), "")
 	_, again = l.acquire(l.c, "tc2", true)
 	want(t, "superseded, after it left", len(again), 0)
 }
@@ -489,17 +493,6 @@ func TestOnlyTheHolderMarksALeaseDirty(t *testing.T) {
 	if l.lease().Dirty == "" {
 		t.Error("a mark without a reason is no mark")
 	}
-}
-
-func TestWhoLeavesDoesNotGetTheLease(t *testing.T) {
-	l := newLeases(t)
-	ok(t, l.Leave(t.Context(), env, l.a.Release))
-	l.acquire(l.a, "ta", false)
-	l.acquire(l.b, "tb", false)
-	l.acquire(l.c, "tc", false)
-	ok(t, l.Leave(t.Context(), env, l.b.Release))
-	ok(t, l.Leave(t.Context(), env, l.b.Release))
-	want(t, "next", l.giveBack(l.a), l.c.Release+"=tc")
 }
 
 // Many releases want one lease at the same time; each gets it once, alone, and nobody is forgotten.

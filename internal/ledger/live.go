@@ -5,8 +5,6 @@ import (
 	"context"
 	"slices"
 	"time"
-
-	"github.com/tagboat/tagboat/internal/release"
 )
 
 // Live is what a target runs since a release changed it.
@@ -108,21 +106,4 @@ func compareLive(a, b Live) int {
 	return cmp.Or(cmp.Compare(a.App, b.App), cmp.Compare(a.Environment, b.Environment),
 		cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region),
 		cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
-}
-
-// LiveVersion is the version that was released last to an environment: that of
-// the target that changed last, the higher of two that changed at the same time.
-// It is empty if nothing is live there.
-func (l *Ledger) LiveVersion(ctx context.Context, app, environment string) (string, error) {
-	targets, err := l.Live(ctx, app, environment)
-	if err != nil || len(targets) == 0 {
-		return "", err
-	}
-	last := targets[0]
-	for _, target := range targets[1:] {
-		if target.Since.After(last.Since) || target.Since.Equal(last.Since) && release.Older(last.Version, target.Version) {
-			last = target
-		}
-	}
-	return last.Version, nil
 }
