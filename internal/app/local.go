@@ -13,33 +13,45 @@ import (
 )
 
 // tasks are how all tasks of the state machine are made, by the names that its ${<Name>Function} stand for.
-var tasks = map[string]func(*Parts) Task{
-	"Admit": (*Parts).Admit, "Manifest": (*Parts).ReadManifest, "Stage": (*Parts).Stage, "Snapshot": (*Parts).Snapshot, "Plan": (*Parts).Plan,
-	"Publish": (*Parts).Publish, "Share": (*Parts).Share, "Access": (*Parts).Access, "Update": (*Parts).Update, "Shift": (*Parts).Shift,
-	"RollBack": (*Parts).RollBack, "Approval": (*Parts).Approval, "Lease": (*Parts).Lease, "Tally": (*Parts).Tally,
-	"Conclude": (*Parts).Conclude, "Report": (*Parts).Report, "Prune": (*Parts).Prune,
+// It is a function, and so is [Machine], so that the binary of one Lambda does not hold the tasks of all.
+func tasks() map[string]func(*Parts) Task {
+	return map[string]func(*Parts) Task{
+		"Admit": (*Parts).Admit, "Manifest": (*Parts).ReadManifest, "Stage": (*Parts).Stage, "Snapshot": (*Parts).Snapshot, "Plan": (*Parts).Plan,
+		"Publish": (*Parts).Publish, "Share": (*Parts).Share, "Access": (*Parts).Access, "Update": (*Parts).Update, "Shift": (*Parts).Shift,
+		"RollBack": (*Parts).RollBack, "Approval": (*Parts).Approval, "Lease": (*Parts).Lease, "Tally": (*Parts).Tally,
+		"Conclude": (*Parts).Conclude, "Report": (*Parts).Report, "Prune": (*Parts).Prune,
+	}
 }
 
 // Task makes the task of a name, which has to be one.
-func (p *Parts) Task(name string) Task { return tasks[name](p) }
+func (p *Parts) Task(name string) Task { return tasks()[name](p) }
 
 // Tasks makes all tasks, by their names.
 func (p *Parts) Tasks() map[string]Task {
-	made := make(map[string]Task, len(tasks))
-	for name, task := range tasks {
+	made := map[string]Task{}
+	for name, task := range tasks() {
 		made[name] = task(p)
 	}
 	return made
 }
 
-// Machine is the state machine that is shipped; its functions are the names of tasks.
-var Machine = sync.OnceValues(func() (*asl.Machine, error) {
-	names := map[string]string{}
-	for name := range tasks {
-		names[name+"Function"] = name
-	}
-	return asl.Load(statemachine.Definition, names)
-})
+// Machine is the state machine that is shipped; its functions are the names of tasks. It is read once.
+func Machine() (*asl.Machine, error) {
+	shipped.once.Do(func() {
+		names := map[string]string{}
+		for name := range tasks() {
+			names[name+"Function"] = name
+		}
+		shipped.machine, shipped.err = asl.Load(statemachine.Definition, names)
+	})
+	return shipped.machine, shipped.err
+}
+
+var shipped struct {
+	once    sync.Once
+	machine *asl.Machine
+	err     error
+}
 
 // Local runs releases on the embedded engine.
 type Local struct {
