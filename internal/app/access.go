@@ -128,9 +128,11 @@ func (s *Shifting) bake(ctx context.Context, in Input) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.watch(ctx, turn, began); release.KindOf(err) == release.Transient && err != nil {
+	err = s.watch(ctx, turn, began)
+	switch {
+	case err != nil && release.KindOf(err) == release.Transient:
 		return nil, err
-	} else if err != nil {
+	case err != nil:
 		return s.failTurn(ctx, in, in.Site.String(), err)
 	}
 	left := began.Add(time.Duration(turn.plan.Bake)).Sub(s.Clock.Now())

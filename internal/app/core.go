@@ -168,20 +168,6 @@ func (c *Core) renew(ctx context.Context, in Input, app string, site release.Sit
 	return c.Ledger.Renew(ctx, leaseName(app, site.Environment), holder(in), leaseTTL)
 }
 
-// lease reads a lease; it is empty if nobody holds it or waits for it.
-func (c *Core) lease(ctx context.Context, name string) (ledger.Lease, error) {
-	leases, err := c.Ledger.Leases(ctx)
-	if err != nil {
-		return ledger.Lease{}, err
-	}
-	for _, lease := range leases {
-		if lease.Name == name {
-			return lease, nil
-		}
-	}
-	return ledger.Lease{Name: name}, nil
-}
-
 // plan reads the plan that governs a site: the environment's own, made under
 // the lease, or that of the whole release.
 func (c *Core) plan(ctx context.Context, rel *release.Release, site release.Site) (*release.Plan, error) {

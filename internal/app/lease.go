@@ -130,7 +130,7 @@ func (l *Leasing) supersede(ctx context.Context, rel *release.Release, environme
 		return err
 	}
 	lease := leaseName(rel.App, environment)
-	doc, err := l.lease(ctx, lease)
+	doc, err := l.Ledger.Lease(ctx, lease)
 	if err != nil {
 		return err
 	}

@@ -106,7 +106,7 @@ func (s *Snapshots) busy(ctx context.Context, scope *scope, site release.Site) (
 	if site.InTools() {
 		return false, nil
 	}
-	lease, err := s.lease(ctx, leaseName(scope.app.Name, site.Environment))
+	lease, err := s.Ledger.Lease(ctx, leaseName(scope.app.Name, site.Environment))
 	return lease.Holder != (ledger.Holder{}) && lease.Holder.Release != scope.release.ID, err
 }
 

@@ -79,17 +79,12 @@ func stillRunning(rel release.Release) error {
 // inOrder refuses to begin what would wait for a person: an environment that
 // needs a hand gives its lease to nobody.
 func (o *Orders) inOrder(ctx context.Context, app, environment string) error {
-	leases, err := o.Ledger.Leases(ctx)
-	if err != nil {
+	lease, err := o.Ledger.Lease(ctx, leaseName(app, environment))
+	if err != nil || lease.Dirty == "" {
 		return err
 	}
-	name := leaseName(app, environment)
-	i := slices.IndexFunc(leases, func(l ledger.Lease) bool { return l.Name == name && l.Dirty != "" })
-	if i < 0 {
-		return nil
-	}
-	return release.Errorf(release.Conflict, "%s of app %q needs a hand since release %q: %s", environment, app, leases[i].Holder.Release, leases[i].Dirty).
-		WithRemedy("Do what tagboat show %s says, then: tagboat lease clear --app %s --environment %s --reason TEXT", leases[i].Holder.Release, app, environment)
+	return release.Errorf(release.Conflict, "%s of app %q needs a hand since release %q: %s", environment, app, lease.Holder.Release, lease.Dirty).
+		WithRemedy("Do what tagboat show %s says, then: tagboat lease clear --app %s --environment %s --reason TEXT", lease.Holder.Release, app, environment)
 }
 
 // history are the releases that an environment of an app kept, the newest first.

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/tagboat/tagboat/internal/layer"
 	"github.com/tagboat/tagboat/internal/release"
@@ -423,6 +422,3 @@ func (f Unshared) fingerprint() string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
 }
-
-// lookTime is how long all looks at functions may take together: somebody waits.
-const lookTime = 25 * time.Second

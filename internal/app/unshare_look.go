@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tagboat/tagboat/internal/clock"
 	"github.com/tagboat/tagboat/internal/layer"
@@ -225,8 +226,12 @@ func (l *unshareLook) sites() []*unshareSite {
 	return sites
 }
 
-// sitesAtOnce is how many accounts are looked at side by side.
-const sitesAtOnce = 8
+const (
+	// sitesAtOnce is how many accounts are looked at side by side.
+	sitesAtOnce = 8
+	// lookTime is how long all looks at functions may take together: somebody waits.
+	lookTime = 25 * time.Second
+)
 
 // list looks at the functions of each site. What cannot be listed is told, and no obstacle.
 func (l *unshareLook) list(ctx context.Context, sites []*unshareSite) {

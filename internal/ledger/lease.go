@@ -136,11 +136,10 @@ func (l *Ledger) Renew(ctx context.Context, lease string, h Holder, ttl time.Dur
 
 // Check makes sure that h holds a lease for longer than margin. It is asked right before each write.
 func (l *Ledger) Check(ctx context.Context, lease string, h Holder, margin time.Duration) error {
-	doc, _, err := load[Lease](ctx, l, leaseKey(lease))
+	doc, err := l.Lease(ctx, lease)
 	if err != nil {
 		return err
 	}
-	doc.Name = lease
 	if doc.Holder != h {
 		return doc.notHeld(h)
 	}
@@ -266,6 +265,13 @@ func (l *Ledger) clearable(ctx context.Context, doc *Lease) error {
 			WithRemedy("tagboat lease tells which need a hand.")
 	}
 	return nil
+}
+
+// Lease reads a lease; it is free if nobody ever held it.
+func (l *Ledger) Lease(ctx context.Context, name string) (Lease, error) {
+	doc, _, err := load[Lease](ctx, l, leaseKey(name))
+	doc.Name = name
+	return doc, err
 }
 
 // Leases reads all leases that somebody holds or waits for, by name.

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"time"
-
-	"github.com/tagboat/tagboat/internal/clock"
-	"github.com/tagboat/tagboat/internal/release"
 )
 
 // retirement is who is about to delete something, or has deleted it.
@@ -45,9 +42,6 @@ func (l *Ledger) PublishedVersions(ctx context.Context, name, region string) (ma
 	return digests, nil
 }
 
-// resultsAtOnce is how many releases' results are read side by side.
-const resultsAtOnce = 8
-
 // errKept ends the edit of what is not to be retired.
 var errKept = errors.New("it is kept")
 
@@ -80,42 +74,4 @@ func (l *Ledger) RestoreLayerVersion(ctx context.Context, name, region, digest, 
 		return nil
 	})
 	return err
-}
-
-// History reads what an app's releases did, the newest first and at most so
-// many; those that have not ended are among them, and dry runs are not.
-func (l *Ledger) History(ctx context.Context, app string, limit int) ([]Past, error) {
-	releases, err := l.List(ctx, Filter{App: app, Limit: limit})
-	if err != nil {
-		return nil, err
-	}
-	past := make([]Past, len(releases))
-	errs := make([]error, len(releases))
-	clock.Each(l.clock, len(releases), resultsAtOnce, func(i int) {
-		past[i], errs[i] = l.past(ctx, releases[i])
-	})
-	return past, errors.Join(errs...)
-}
-
-// Past is a release with what came of it.
-type Past struct {
-	Release release.Release
-	// Results are those of its steps, by step id.
-	Results map[string]release.Result
-	// Artifacts are what was staged for it, by name.
-	Artifacts map[string]release.Artifact
-}
-
-// past reads all documents of a release with one query.
-func (l *Ledger) past(ctx context.Context, rel release.Release) (Past, error) {
-	past := Past{Release: rel}
-	items, err := l.table.Query(ctx, releasePartition(rel.ID), "", Page{})
-	if err != nil {
-		return past, err
-	}
-	if past.Results, err = resultsIn(items); err != nil {
-		return past, err
-	}
-	past.Artifacts, err = artifactsIn(items)
-	return past, err
 }
