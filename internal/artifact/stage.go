@@ -38,11 +38,15 @@ type Wanted struct {
 	Progress func(release.Staging)
 }
 
-// counted is a reader whose bytes are told as they pass.
+// counted is a body whose bytes are told as they pass.
 func (w Wanted) counted(from io.ReadCloser, total int64) io.ReadCloser {
-	return &counted{ReadCloser: from, tell: func(done int64) {
+	passed := &meter{Reader: from, tell: func(done int64) {
 		w.tell(release.Staging{Artifact: w.Name, State: release.Fetching, Done: done, Total: total})
 	}}
+	return struct {
+		io.Reader
+		io.Closer
+	}{passed, from}
 }
 
 func (w Wanted) tell(how release.Staging) {
@@ -51,18 +55,33 @@ func (w Wanted) tell(how release.Staging) {
 	}
 }
 
-type counted struct {
-	io.ReadCloser
-	done int64
-	tell func(done int64)
+// meter is a reader that tells where it has come to.
+type meter struct {
+	io.Reader
+	at   int64
+	tell func(at int64)
 }
 
-// Read tells how much was read so far.
-func (c *counted) Read(p []byte) (int, error) {
-	n, err := c.ReadCloser.Read(p)
-	c.done += int64(n)
-	c.tell(c.done)
+// Read tells it after each read.
+func (m *meter) Read(p []byte) (int, error) {
+	n, err := m.Reader.Read(p)
+	m.at += int64(n)
+	m.tell(m.at)
 	return n, err
+}
+
+// meteredFile is a meter of a file: an upload may read it more than once, and begins
+// anew then.
+type meteredFile struct {
+	meter
+	io.Seeker
+}
+
+// Seek tells nothing: nothing was moved.
+func (f *meteredFile) Seek(offset int64, whence int) (int64, error) {
+	at, err := f.Seeker.Seek(offset, whence)
+	f.at = at
+	return at, err
 }
 
 // Stager stages artifacts.
@@ -117,39 +136,16 @@ func (s *Stager) Stage(ctx context.Context, rel *release.Release, wanted Wanted)
 		Size: info.Size, Unzipped: info.UnzippedSize, Origin: origin, Objects: map[string]release.Object{},
 	}
 	for _, region := range slices.Sorted(maps.Keys(wanted.Buckets)) {
-		file := &told{ReadSeeker: file, tell: func(done int64) {
+		moved := &meteredFile{meter{Reader: file, tell: func(done int64) {
 			wanted.tell(release.Staging{Artifact: wanted.Name, State: release.Storing, Region: region, Done: done, Total: info.Size})
-		}}
-		object, err := s.put(ctx, rel.App, region, wanted.Buckets[region], file, content{info.SHA256, info.Size})
+		}}, file}
+		object, err := s.put(ctx, rel.App, region, wanted.Buckets[region], moved, content{info.SHA256, info.Size})
 		if err != nil {
 			return release.Artifact{}, about(wanted.Name, err)
 		}
 		staged.Objects[region] = object
 	}
 	return staged, nil
-}
-
-// told is a file whose position is told as it is read: an upload may read it
-// more than once, and begins anew then.
-type told struct {
-	io.ReadSeeker
-	at   int64
-	tell func(at int64)
-}
-
-// Read tells where it has come to.
-func (t *told) Read(p []byte) (int, error) {
-	n, err := t.ReadSeeker.Read(p)
-	t.at += int64(n)
-	t.tell(t.at)
-	return n, err
-}
-
-// Seek tells nothing: nothing was moved.
-func (t *told) Seek(offset int64, whence int) (int64, error) {
-	at, err := t.ReadSeeker.Seek(offset, whence)
-	t.at = at
-	return at, err
 }
 
 // about names the artifact in an error and keeps its kind and remedy.
