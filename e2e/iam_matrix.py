@@ -217,6 +217,7 @@ class Missed(Scenario):
     def taken_off_in_queue(self, app):
         """Who supersedes others takes what has ended off the list of those that have not."""
         app.settings["concurrency"] = "supersede"
+        self.world.put_registry()
         self.taken_off(app, "1.1.0")
 
     def taken_off_by_pruning(self, app):
