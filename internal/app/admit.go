@@ -41,9 +41,8 @@ func (a *Admission) Do(ctx context.Context, in Input) (any, error) {
 		return nil, refused(err)
 	}
 	err = a.update(ctx, in, func(r *release.Release) error {
-		r.Registry, r.Source = rel.Registry, rel.Source
-		if r.State == release.Received { // a task that is delivered late finds it further on
-			r.State = release.Running
+		if r.Registry == (release.Pointer{}) { // else the task's other delivery came first: what it pinned stays
+			r.Registry, r.Source, r.State = rel.Registry, rel.Source, release.Running
 		}
 		return nil
 	})

@@ -54,15 +54,7 @@ func (p *Planning) Do(ctx context.Context, in Input) (any, error) {
 }
 
 func (p *Planning) whole(ctx context.Context, in Input, scope *scope) (planned, error) {
-	input, err := p.input(ctx, scope, plan.SnapshotSites(scope.registry, scope.app, scope.manifest))
-	if err != nil {
-		return planned{}, err
-	}
-	whole, err := plan.Whole(input)
-	if err != nil {
-		return planned{}, err
-	}
-	pointer, err := p.Documents.Put(ctx, "releases/"+in.Release+"/plan.json", whole)
+	whole, err := p.recordedWhole(ctx, in, scope)
 	if err != nil {
 		return planned{}, err
 	}
@@ -71,19 +63,47 @@ func (p *Planning) whole(ctx context.Context, in Input, scope *scope) (planned, 
 		Publish: whole.Sites(release.PhasePublish), Share: whole.Sites(release.PhaseShare),
 		Environments: []environmentTurn{},
 	}
-	progress := []release.Progress{}
 	for _, env := range scope.registry.AppEnvironments(scope.app) {
 		out.Environments = append(out.Environments, environmentTurn{env.Name, env.NeedsApproval(), scope.sites(env.Name)})
-		progress = append(progress, release.Progress{Name: env.Name, State: release.EnvironmentPending})
 	}
 	out.Count = len(out.Environments)
-	return out, p.update(ctx, in, func(r *release.Release) error {
-		r.Plan = pointer
-		if len(r.Environments) == 0 { // a retry keeps what is recorded
-			r.Environments = progress
+	return out, nil
+}
+
+// recordedWhole is the plan of the release that is recorded; the first that is made
+// is. When the task is run again, it may be carried out already.
+func (p *Planning) recordedWhole(ctx context.Context, in Input, scope *scope) (*release.Plan, error) {
+	site := release.Site{Environment: release.ToolsEnvironment}
+	if scope.release.Plan != (release.Pointer{}) {
+		return p.plan(ctx, scope.release, site)
+	}
+	input, err := p.input(ctx, scope, plan.SnapshotSites(scope.registry, scope.app, scope.manifest))
+	if err != nil {
+		return nil, err
+	}
+	whole, err := plan.Whole(input)
+	if err != nil {
+		return nil, err
+	}
+	pointer, err := p.Documents.Put(ctx, "releases/"+in.Release+"/plan.json", whole)
+	if err != nil {
+		return nil, err
+	}
+	progress := []release.Progress{}
+	for _, env := range scope.registry.AppEnvironments(scope.app) {
+		progress = append(progress, release.Progress{Name: env.Name, State: release.EnvironmentPending})
+	}
+	err = p.update(ctx, in, func(r *release.Release) error {
+		if r.Plan == (release.Pointer{}) {
+			r.Plan, r.Environments = pointer, progress
 		}
+		scope.release.Plan = r.Plan
 		return nil
 	})
+	if err != nil || scope.release.Plan == pointer {
+		return whole, err
+	}
+	return p.plan(ctx, scope.release, site)
 }
 
 // input reads the artifacts and the snapshots of sites.

@@ -31,7 +31,7 @@ type manifestRead struct {
 	Sites     []release.Site `json:"sites"`
 }
 
-// Do reads the manifest.
+// Do reads the manifest. Run again, it keeps the one that it pinned.
 func (m *ManifestReading) Do(ctx context.Context, in Input) (any, error) {
 	out, err := m.read(ctx, in)
 	return out, refused(err)
@@ -46,16 +46,33 @@ func (m *ManifestReading) read(ctx context.Context, in Input) (manifestRead, err
 	if err != nil {
 		return manifestRead{}, err
 	}
-	manifest, found, err := m.manifest(ctx, rel, registry, app)
+	manifest, err := m.pinned(ctx, in, rel, registry, app)
 	if err != nil {
 		return manifestRead{}, err
+	}
+	return manifestRead{Artifacts: artifactNames(manifest), Sites: plan.SnapshotSites(registry, app, manifest)}, nil
+}
+
+// pinned is the manifest that the release has pinned; the first that is read is.
+func (m *ManifestReading) pinned(ctx context.Context, in Input, rel *release.Release, registry release.Registry, app release.App) (release.Manifest, error) {
+	if rel.Manifest != (release.Pointer{}) {
+		return m.stored(ctx, rel.Manifest)
+	}
+	manifest, found, err := m.manifest(ctx, rel, registry, app)
+	if err != nil {
+		return manifest, err
 	}
 	pointer, err := m.Documents.Put(ctx, "releases/"+rel.ID+"/manifest.json", manifest)
 	if err != nil {
-		return manifestRead{}, err
+		return manifest, err
 	}
+	first := pointer
 	err = m.update(ctx, in, func(r *release.Release) error {
-		r.Manifest = pointer
+		if r.Manifest != (release.Pointer{}) {
+			first = r.Manifest // the task's other delivery came first
+			return nil
+		}
+		r.Manifest, first = pointer, pointer
 		if found.Commit != "" && !r.Source.IsTag() {
 			r.Source.Commit = found.Commit
 		}
@@ -64,7 +81,15 @@ func (m *ManifestReading) read(ctx context.Context, in Input) (manifestRead, err
 		}
 		return nil
 	})
-	return manifestRead{Artifacts: artifactNames(manifest), Sites: plan.SnapshotSites(registry, app, manifest)}, err
+	if err != nil || first == pointer {
+		return manifest, err
+	}
+	return m.stored(ctx, first)
+}
+
+func (m *ManifestReading) stored(ctx context.Context, pointer release.Pointer) (manifest release.Manifest, err error) {
+	err = m.Documents.Get(ctx, pointer, &manifest)
+	return manifest, err
 }
 
 // manifest is that of the release's source or, of what is brought back, the one
@@ -92,12 +117,11 @@ func (m *ManifestReading) manifest(ctx context.Context, rel *release.Release, re
 
 // former is the manifest that an earlier release pinned.
 func (m *ManifestReading) former(ctx context.Context, id string) (release.Manifest, error) {
-	var manifest release.Manifest
 	earlier, err := m.Ledger.Release(ctx, id)
-	if err == nil {
-		err = m.Documents.Get(ctx, earlier.Manifest, &manifest)
+	if err != nil {
+		return release.Manifest{}, err
 	}
-	return manifest, err
+	return m.stored(ctx, earlier.Manifest)
 }
 
 func artifactNames(m release.Manifest) []string {
