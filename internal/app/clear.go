@@ -19,9 +19,9 @@ type Clearing struct {
 // Clear ends the keeping of a dirty environment's lease, on record, and lets the
 // next that waits for it go on.
 func (l *Leasing) Clear(ctx context.Context, c Clearing) error {
-	for field, value := range map[string]string{"app": c.App, "environment": c.Environment, "reason": c.Reason, "by": c.By} {
-		if value == "" {
-			return release.Errorf(release.Invalid, "clearing a lease: %s is missing", field).
+	for _, given := range []struct{ field, text string }{{"app", c.App}, {"environment", c.Environment}, {"reason", c.Reason}, {"by", c.By}} {
+		if given.text == "" {
+			return release.Errorf(release.Invalid, "clearing a lease: %s is missing", given.field).
 				WithRemedy("Say app, environment, why it is in order again, and who says so.")
 		}
 	}

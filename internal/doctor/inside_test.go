@@ -51,7 +51,7 @@ func within(t *testing.T, test func(w *world)) {
 		w.trust("tagboat-dev", w.doctorRole())
 		w.bucket(bucket, dev)
 		w.function()
-		w.releaseOnce()
+		w.released("r1")
 		test(w)
 	})
 }
@@ -149,12 +149,12 @@ func (w *world) alias(name string) {
 	w.must(err)
 }
 
-func (w *world) releaseOnce() {
+func (w *world) released(id string) {
 	w.Helper()
 	w.must(w.ledger.PutLive(w.ctx, ledger.Live{
-		App: "orders", Environment: "dev", Account: dev, Region: home, Kind: ledger.LiveFunction, Name: "orders-api", Release: "r1",
+		App: "orders", Environment: "dev", Account: dev, Region: home, Kind: ledger.LiveFunction, Name: "orders-api", Release: id,
 	}))
-	w.must(w.ledger.PutArtifact(w.ctx, "r1", release.Artifact{Name: "code", Objects: map[string]release.Object{home: w.staged}}))
+	w.must(w.ledger.PutArtifact(w.ctx, id, release.Artifact{Name: "code", Objects: map[string]release.Object{home: w.staged}}))
 }
 
 func (w *world) assume(t release.Target, phase release.Phase) (*sim.Session, error) {
@@ -272,7 +272,7 @@ func TestWhatIsNotInOrderInsideIsTold(t *testing.T) {
 			"layer", doctor.NotChecked, "could not be asked"},
 		"a bucket that does not let the account in": {func(w *world) {
 			w.bucket("tagboat-state-999999999999-eu-west-1", tools)
-			w.releaseOnce()
+			w.released("r2")
 		}, ask(api), "staged code", doctor.Failed, "may not read"},
 		"a release that staged nothing": {func(w *world) {
 			w.must(w.ledger.PutLive(w.ctx, ledger.Live{

@@ -126,14 +126,14 @@ func (s *slowTable) Put(ctx context.Context, item ledger.Item) error {
 
 func TestWhatIsStagedForAReleaseIsReadBack(t *testing.T) {
 	b := newBook()
-	ok(t, b.PutArtifact(t.Context(), "rel", release.Artifact{Name: "code", SHA256: "old"}))
-	ok(t, b.PutArtifact(t.Context(), "rel", release.Artifact{Name: "code", SHA256: "new"}))
+	ok(t, b.PutArtifact(t.Context(), "rel", release.Artifact{Name: "code", SHA256: "first"}))
+	ok(t, b.PutArtifact(t.Context(), "rel", release.Artifact{Name: "code", SHA256: "late"}))
 	ok(t, b.PutArtifact(t.Context(), "rel", release.Artifact{Name: "deps/all", SHA256: "d"}))
 	ok(t, b.PutArtifact(t.Context(), "rel2", release.Artifact{Name: "other"}))
 	artifacts, err := b.Artifacts(t.Context(), "rel")
 	ok(t, err)
 	want(t, "artifacts", artifacts, map[string]release.Artifact{
-		"code": {Name: "code", SHA256: "new"}, "deps/all": {Name: "deps/all", SHA256: "d"},
+		"code": {Name: "code", SHA256: "first"}, "deps/all": {Name: "deps/all", SHA256: "d"},
 	})
 
 	var note map[string]int

@@ -14,10 +14,11 @@ const (
 	notePrefix     = "note/"
 )
 
-// PutArtifact records an artifact that is staged for a release, in place of an
-// earlier record of the same name.
+// PutArtifact records an artifact that is staged for a release. The first of a name
+// counts: plans may have been made with it.
 func (l *Ledger) PutArtifact(ctx context.Context, releaseID string, artifact release.Artifact) error {
-	return set(ctx, l, Key{releasePartition(releaseID), artifactPrefix + joined(artifact.Name)}, artifact)
+	_, err := l.add(ctx, Key{releasePartition(releaseID), artifactPrefix + joined(artifact.Name)}, artifact, time.Time{})
+	return err
 }
 
 // Artifacts reads what is staged for a release, by name.
