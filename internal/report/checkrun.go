@@ -91,18 +91,21 @@ func rows(v View, linked bool) string {
 	return text.String()
 }
 
-// fitting is as many whole lines of the table as there is room for.
+// fitting is the table or, if it has no room, as many whole lines as there is room for.
 func fitting(v View, table string, room int) string {
+	if utf8.RuneCountInString(table) <= room {
+		return table
+	}
 	const rest = 200 // for the last line
 	length, kept := 0, 0
 	for line := range strings.Lines(table) {
 		if length += utf8.RuneCountInString(line); length > room-rest {
-			head := strings.Join(strings.SplitAfter(table, "\n")[:kept], "")
-			return fmt.Sprintf("%s\n%d more: `tagboat show %s`\n", head, len(v.Steps)-kept, v.ID)
+			break
 		}
 		kept++
 	}
-	return table
+	head := strings.Join(strings.SplitAfter(table, "\n")[:kept], "")
+	return fmt.Sprintf("%s\n%d more: `tagboat show %s`\n", head, len(v.Steps)-kept, v.ID)
 }
 
 // row is a line of the table.
@@ -126,11 +129,11 @@ func row(step Step, linked bool) string {
 	return "| " + strings.Join(cells, " | ") + " |\n"
 }
 
+// escapes are what Markdown and GitHub would read something into.
+var escapes = strings.NewReplacer(`\`, `\\`, "|", `\|`, "`", "\\`", "*", `\*`, "_", `\_`, "<", "&lt;", ">", "&gt;", "[", `\[`, "@", "&#64;", "#", `\#`)
+
 // plain is text that Markdown shows as it is, in one line.
-func plain(text string) string {
-	text = strings.Join(strings.Fields(text), " ")
-	return strings.NewReplacer(`\`, `\\`, "|", `\|`, "`", "\\`", "*", `\*`, "_", `\_`, "<", "&lt;", ">", "&gt;", "[", `\[`, "@", "&#64;", "#", `\#`).Replace(text)
-}
+func plain(text string) string { return escapes.Replace(strings.Join(strings.Fields(text), " ")) }
 
 // quoted is text of several lines as a quotation.
 func quoted(text string) string {

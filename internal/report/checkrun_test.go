@@ -92,6 +92,23 @@ func TestATableThatIsTooLongLosesItsLinksFirstThenRows(t *testing.T) {
 	}
 }
 
+// TestATableThatFitsIsWhole finds the longest table that is not cut: no further row has room.
+func TestATableThatFitsIsWhole(t *testing.T) {
+	length := 0
+	for n := 600; n < 800; n++ {
+		summary := report.CheckRun(many(n, "größe"), "").Summary
+		row := summary[strings.LastIndex(strings.TrimSuffix(summary, "\n"), "\n")+1:]
+		if strings.Contains(row, " more: ") {
+			if room := ghapi.MaxSummary - length; room > 120 {
+				t.Errorf("%d rows are cut although there was room for %d characters more", n, room)
+			}
+			return
+		}
+		length = utf8.RuneCountInString(summary)
+	}
+	t.Error("800 rows fit")
+}
+
 func TestLinksAreThoseOfThePartition(t *testing.T) {
 	for region, want := range map[string]string{
 		"eu-west-1":     "https://eu-west-1.console.aws.amazon.com/lambda/home?region=eu-west-1#/functions/orders-api/aliases/live",
