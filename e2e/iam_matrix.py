@@ -44,6 +44,7 @@ UNSHOWN = {
     "rollback s3:GetObject": "for former code that is staged no more when it is put back, which no scenario can time: "
                              "`TestCodeThatIsNotStagedIsTakenFromTheLiveVersion`",
     "rollback s3:PutObject": "as rollback s3:GetObject",
+    "cloudwatch:DescribeAlarmHistory": "the emulator keeps no history of alarms: `TestAlarms`",
     "lambda:GetProvisionedConcurrencyConfig": "the emulator has no provisioned concurrency: it answers 404 before it asks IAM",
 }
 for _log in ("CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries", "PutResourcePolicy",
@@ -379,7 +380,7 @@ FIRST = {
     "conclude states:SendTaskSuccess": "next", "lease states:SendTaskSuccess": "superseded", "lease states:SendTaskFailure": "superseded",
     **{"target " + action: "pruned" for action in ("lambda:DeleteFunction", "lambda:GetFunctionEventInvokeConfig", "lambda:GetPolicy", "lambda:ListFunctions",
                                                    "lambda:ListEventSourceMappings", "lambda:ListAliases", "lambda:ListVersionsByFunction")},
-    **{"target " + action: "rang" for action in ("cloudwatch:DescribeAlarms", "cloudwatch:DescribeAlarmHistory", "lambda:CreateAlias", "lambda:DeleteAlias")},
+    **{"target " + action: "rang" for action in ("cloudwatch:DescribeAlarms", "lambda:CreateAlias", "lambda:DeleteAlias")},
 }
 # These provoke denials themselves.
 PROVOKING = ("refused_upload", "refused_end")
