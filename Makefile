@@ -68,7 +68,7 @@ endure: python
 	go test ./internal/cli -run 'TestLoad|TestServeOutlivesAFullDisk' -count=1 -v -load 30s
 	ENDURE=$(ENDURE) python3 e2e/run.py test_serve.Serve.test_releases_survive_that_the_process_is_killed
 
-# What each action of each role is for: takes it away and releases, and writes docs/permissions.md. A quarter of an hour or more.
+# What each action of each role is for: takes it away and releases, and writes docs/permissions.md. Half an hour or more.
 e2e-iam: python
 	python3 e2e/iam_matrix.py
 
