@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 )
 
@@ -110,4 +111,28 @@ func TestAFaultAndAnotherInTheRollback(t *testing.T) {
 		}
 	}
 	t.Logf("of the pairs that were tried ended %s", all)
+}
+
+// TestWhatADeadExecutionWritesLateIsUndone lets each change of an alias take nearly as long as a
+// task lives, while its execution is stopped and taken over by a task whose clock is behind: the
+// rollback waits for it, and no traffic stays half shifted.
+func TestWhatADeadExecutionWritesLateIsUndone(t *testing.T) {
+	t.Parallel()
+	s := scenarios(t)[0]
+	n, tried := 0, 0
+	for _, c := range s.run(t).calls {
+		if c.boundary != "AWS" {
+			continue
+		}
+		if n++; !strings.HasPrefix(c.what, "UpdateAlias ") {
+			continue
+		}
+		tried++
+		t.Run(c.what, func(t *testing.T) {
+			s.run(t, blow{"AWS", "slow and taken over", n, false}, blow{"task", "with its clock behind", 1, true})
+		})
+	}
+	if tried == 0 {
+		t.Error("no alias was changed")
+	}
 }

@@ -51,11 +51,12 @@ func (r *RollingBack) do(ctx context.Context, in Input) (any, error) {
 
 // outlive is how long tasks of the dead execution may still be at it. A write that
 // one of them was about to make when its release was taken over is seen after
-// that, and undone.
+// that, and undone. The clock of the task that took it over may be behind this one's, by
+// less than the margin of a lease.
 func (r *RollingBack) outlive(ctx context.Context, in Input) (time.Duration, error) {
 	var note takeOverNote
 	_, err := r.Ledger.ReadNote(ctx, in.Release, takeOverKey, &note)
-	return note.At.Add(taskLife).Sub(r.Clock.Now()), err
+	return note.At.Add(taskLife + leaseMargin).Sub(r.Clock.Now()), err
 }
 
 // prepare records why the release failed and finds the sites that it may have
