@@ -235,7 +235,7 @@ class Failures(Scenario):
               what="the new code")
         self.world.aws.aws("stepfunctions", "stop-execution", "--execution-arn", self.execution(release)["executionArn"])
         until(lambda: len(self.executions(STOPPED)) == 2, 60, what="the recovery")
-        self.ends(release + "-r1", "FAILED")
+        self.ends(release + "-r1", "FAILED", 400)
         self.check_untouched(STOPPED, sites("dev"))
         _, (_, answer) = self.push(STOPPED, "1.0.1", STOPPED.files("1.0.1", "first"))
         self.ends(answer["releases"][0], "SUCCEEDED")
