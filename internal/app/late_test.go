@@ -91,6 +91,49 @@ func TestATaskThatIsDeliveredLateChangesNothing(t *testing.T) {
 	}
 }
 
+// TestAPlanThatIsDeliveredLateTakesNoQuestionBack lets a plan for prod begin twice, which asks once
+// more since somebody has changed prod; the second is stored when that question is open.
+func TestAPlanThatIsDeliveredLateTakesNoQuestionBack(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: quickly(t, approving(t))})
+	w.onTask = func(k task) fault { return fault{again: k.String() == "Plan prod"} }
+	plans := 0
+	w.Cloud.OnCall(func(c sim.Call) sim.Fault {
+		if c.Action != "PutObject" || !strings.HasSuffix(c.Resource, "/plan-prod.json") {
+			return sim.Fault{}
+		}
+		plans++
+		return sim.Fault{Delay: time.Duration(plans-1) * 100 * time.Second}
+	})
+	var id string
+	w.in(func(ctx context.Context) {
+		id = w.pushed(ctx, "v1.1.0", quick(t, demo.Handler))
+		w.asked(ctx, id, 1)
+		rel := w.now(ctx, id)
+		prod, _ := rel.Environment("prod")
+		first := prod.Approval.Token
+		site := demo.Sites()[1]
+		if err := w.codeByHand(w.Cloud.Root(site.Account).Lambda(site.Region), sim.FunctionState{}, "orders-api"); err != nil {
+			t.Fatal(err)
+		}
+		_ = w.Clock.Sleep(ctx, time.Hour)
+		w.approve(ctx, id, "alice", true)
+		w.untilTrue(ctx, id, "asking again", func(rel release.Release) bool {
+			prod, _ := rel.Environment("prod")
+			return rel.State == release.WaitingApproval && prod.Approval.Token != first
+		})
+		_ = w.Clock.Sleep(ctx, 2*time.Minute)
+		if rel := w.now(ctx, id); plans != 2 || rel.State != release.WaitingApproval {
+			t.Errorf("after %d plans the release is %s, want 2, and that it waits as before", plans, rel.State)
+		}
+		w.onTask = nil
+		w.Cloud.OnCall(nil)
+		w.approve(ctx, id, "alice", true)
+	})
+	w.settle()
+	wantState(t, w.record(id), release.Succeeded)
+	w.sound()
+}
+
 // TestAPlanOfTwoDeliveriesStandsOnce lets a plan for dev begin twice; the second is
 // stored when dev is done by the first.
 func TestAPlanOfTwoDeliveriesStandsOnce(t *testing.T) {

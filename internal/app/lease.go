@@ -84,9 +84,14 @@ func tooLate(rel *release.Release, environment string) bool {
 	case !ok || rel.State == release.RollingBack:
 		return true
 	case progress.State == release.EnvironmentPending:
-		return rel.State == release.WaitingApproval && progress.Approval != nil && progress.Approval.Answered.IsZero()
+		return asks(rel, progress)
 	}
 	return progress.State != release.EnvironmentOpen
+}
+
+// asks tells whether the release waits for a person's answer about an environment.
+func asks(rel *release.Release, progress *release.Progress) bool {
+	return rel.State == release.WaitingApproval && progress.Approval != nil && progress.Approval.Answered.IsZero()
 }
 
 // queue takes the lease or waits for it. A release that supersedes tells those

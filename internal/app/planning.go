@@ -158,6 +158,10 @@ func (p *Planning) environment(ctx context.Context, in Input, scope *scope) (rep
 			scope.release = r // by the task's other delivery: its plan stands, and may be carried out already
 			return nil
 		}
+		if asks(r, progress) {
+			return release.Errorf(release.Conflict, "release %q waits for the answer to a later plan of environment %q", r.ID, env.Name).
+				WithRemedy("Nothing is to be done: an earlier task was delivered once more.")
+		}
 		r.State = release.Running // it may have waited for the lease
 		progress.Plan = pointer
 		decision = decide(made, env, progress.Approval)

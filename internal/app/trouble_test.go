@@ -139,6 +139,7 @@ var blurred = []struct {
 	{regexp.MustCompile(`"(error|remedy|cause)":"(\\.|[^"\\])*"`), `"$1":"TEXT"`},
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "REVISION"},
 	{regexp.MustCompile(`"(version_id|writer)":"[^"]*"`), `"$1":"NAME"`},
+	{regexp.MustCompile(`(?m)^\S+ note/said/.*\n?`), ""}, // next steps, by what the error is worded like
 }
 
 // portrait is all that a rollback may find: functions with their versions and aliases, layer

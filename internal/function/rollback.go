@@ -38,7 +38,7 @@ func (u *update) rollBack(ctx context.Context) (time.Duration, error) {
 	case !at.settingsBefore, latest.failure != "" && u.wrote(latest) && u.step.Before.Latest.UpdateStatus != latest.content.UpdateStatus:
 		return u.restoring(ctx, func() (time.Duration, error) { return u.restoreSettings(ctx, latest) })
 	}
-	if wait := tooEarly(u.w, u.clock.Now(), latest.content.RevisionID == u.step.Before.Latest.RevisionID); wait > 0 {
+	if wait := tooEarly(u.w, u.clock.Now()); wait > 0 { // whatever its revision: publishing a version changes that, too
 		return wait, nil
 	}
 	u.w.Result.After = "$LATEST as before"
@@ -47,10 +47,7 @@ func (u *update) rollBack(ctx context.Context) (time.Duration, error) {
 
 // tooEarly is how long to wait until a look is believed that shows nothing of the
 // release's writes, of which one was at hand: it may have come too early to see them.
-func tooEarly(w *release.Work, now time.Time, untouched bool) time.Duration {
-	if !untouched {
-		return 0
-	}
+func tooEarly(w *release.Work, now time.Time) time.Duration {
 	return max(0, w.Result.Undoing.Add(release.ReadLag).Sub(now))
 }
 

@@ -6,12 +6,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"github.com/tagboat/tagboat/internal/release"
+	"github.com/tagboat/tagboat/internal/sim"
 )
 
 // assertRestored checks that $LATEST and the alias are as the world began.
@@ -136,4 +138,31 @@ func TestARollBackThatLambdaDoesNotTakeIsAnError(t *testing.T) {
 		must(t, w.rollBack(ctx, update))
 	})
 	assertRestored(t, w)
+}
+
+// TestALookThatComesTooEarlyIsNotBelieved rolls back right after the variables were written, and
+// every look shows $LATEST before that write as long as it may: its revision is another than the
+// plan found, since a version was published to keep it.
+func TestALookThatComesTooEarlyIsNotBelieved(t *testing.T) {
+	w := newWorld(t)
+	w.do(func(ctx context.Context) {
+		_, err := w.admin().UpdateFunctionConfiguration(ctx, &lambda.UpdateFunctionConfigurationInput{FunctionName: aws.String(name), MemorySize: aws.Int32(1024)})
+		must(t, err)
+		must(t, w.clock.Sleep(ctx, time.Minute))
+		update, _ := w.steps(ctx, func(f *release.FunctionStep, _ *release.ShiftStep) {
+			f.Code, f.Layers, f.Environment, f.Alias, f.Smoke = nil, nil, map[string]string{"MODE": "after"}, "", nil
+		})
+		must(t, w.apply(ctx, update))
+		if got := w.state().Latest.Environment["MODE"]; got != "after" {
+			t.Fatalf("MODE is %q after the update", got)
+		}
+		result := w.durable[update.ID]
+		result.Undoing = w.clock.Now() // as whoever calls it records
+		w.durable[update.ID] = result
+		w.cloud.OnCall(func(c sim.Call) sim.Fault { return sim.Fault{Stale: strings.HasPrefix(c.Action, "Get")} })
+		must(t, w.rollBack(ctx, update))
+	})
+	if got := w.state().Latest.Environment["MODE"]; got != "before" {
+		t.Errorf("MODE is %q after the rollback, want what it was before", got)
+	}
 }

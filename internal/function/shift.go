@@ -267,7 +267,7 @@ func (s *shift) rollBack(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	if sameTraffic(alias, before) {
-		if wait := tooEarly(s.w, s.clock.Now(), alias.RevisionID == before.RevisionID); wait > 0 {
+		if wait := tooEarly(s.w, s.clock.Now()); wait > 0 && alias.RevisionID == before.RevisionID {
 			return wait, nil
 		}
 		s.w.Result.After = "as before"
