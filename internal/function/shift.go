@@ -273,7 +273,11 @@ func (s *shift) rollBack(ctx context.Context) (time.Duration, error) {
 		s.w.Result.After = "as before"
 		return 0, nil
 	}
-	if _, err := s.position(alias); err != nil {
+	percent, err := s.position(alias)
+	if err == nil && percent > s.next(s.w.Result.Weight) { // the release cannot have come that far
+		err = s.movedByOthers(alias)
+	}
+	if err != nil {
 		return 0, s.unrestored(err)
 	}
 	if err := s.w.Touch(ctx); err != nil {

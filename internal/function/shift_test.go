@@ -338,3 +338,22 @@ func TestWatchLooksBackToATime(t *testing.T) {
 		}
 	})
 }
+
+// TestAnAliasThatSomebodyElseMovedFurtherIsLeftAlone has somebody move all traffic to the version
+// of the release, which has not moved any yet: a rollback does not take that back.
+func TestAnAliasThatSomebodyElseMovedFurtherIsLeftAlone(t *testing.T) {
+	w := newWorld(t)
+	w.do(func(ctx context.Context) {
+		shift := updated(ctx, w, traffic("Canary10Percent5Minutes"))
+		w.moveAlias(ctx, "2", nil)
+		if err := w.apply(ctx, shift); release.KindOf(err) != release.Conflict {
+			t.Errorf("the shift: %v, want that somebody else moved the alias", err)
+		}
+		if err := w.rollBack(ctx, shift); release.KindOf(err) != release.Conflict || release.RemedyOf(err) == "" {
+			t.Errorf("the rollback: %v (remedy %q), want that somebody else moved the alias", err, release.RemedyOf(err))
+		}
+		if got := w.state().Aliases[alias]; got.Version != "2" {
+			t.Errorf("the alias is at %+v, want version 2 as somebody else left it", got)
+		}
+	})
+}
