@@ -250,6 +250,12 @@ var found = map[uint64]string{
 	2341: "as 34, in dev",
 	// app.TestAnEnvironmentIsNotDoneBeforeWhatIsLiveIsKnown
 	4907: "an environment was done, but what is live there was not recorded",
+	// function.TestAnAliasThatSomebodyElseMovedFurtherIsLeftAlone
+	20465: "a rollback took back what somebody else had moved",
+	// app.TestAPlanThatIsDeliveredLateTakesNoQuestionBack
+	34800: "a plan that was delivered late made a question unanswerable",
+	// function.TestALookThatComesTooEarlyIsNotBelieved
+	37890: "a rollback believed a look from before the write that it was to undo",
 	// app.TestALateReportIsNotSent
 	20141: "GitHub was told of a success after the end",
 	// app.TestAPlanOfTwoDeliveriesStandsOnce
