@@ -147,7 +147,6 @@ func forceOf(rel *release.Release) string {
 }
 
 // flagOf names the release's source as the command's flags do.
-// flagOf names the release's source as the command's flags do.
 func flagOf(rel *release.Release) string {
 	if rel.Source.IsTag() {
 		return "--tag " + rel.Source.Tag

@@ -91,19 +91,25 @@ func TestATaskThatIsDeliveredLateChangesNothing(t *testing.T) {
 	}
 }
 
+// plannedTwice is a world in which each task that plans for an environment is delivered twice, and
+// in which each plan for it is stored 100 s later than the one before; it counts them.
+func plannedTwice(t *testing.T, environment string) (w *world, plans *int) {
+	w, plans = newWorld(t, worldOptions{registry: quickly(t, approving(t))}), new(int)
+	w.onTask = func(k task) fault { return fault{again: k.String() == "Plan "+environment} }
+	w.Cloud.OnCall(func(c sim.Call) sim.Fault {
+		if c.Action != "PutObject" || !strings.HasSuffix(c.Resource, "/plan-"+environment+".json") {
+			return sim.Fault{}
+		}
+		*plans++
+		return sim.Fault{Delay: time.Duration(*plans-1) * 100 * time.Second}
+	})
+	return w, plans
+}
+
 // TestAPlanThatIsDeliveredLateTakesNoQuestionBack lets a plan for prod begin twice, which asks once
 // more since somebody has changed prod; the second is stored when that question is open.
 func TestAPlanThatIsDeliveredLateTakesNoQuestionBack(t *testing.T) {
-	w := newWorld(t, worldOptions{registry: quickly(t, approving(t))})
-	w.onTask = func(k task) fault { return fault{again: k.String() == "Plan prod"} }
-	plans := 0
-	w.Cloud.OnCall(func(c sim.Call) sim.Fault {
-		if c.Action != "PutObject" || !strings.HasSuffix(c.Resource, "/plan-prod.json") {
-			return sim.Fault{}
-		}
-		plans++
-		return sim.Fault{Delay: time.Duration(plans-1) * 100 * time.Second}
-	})
+	w, plans := plannedTwice(t, "prod")
 	var id string
 	w.in(func(ctx context.Context) {
 		id = w.pushed(ctx, "v1.1.0", quick(t, demo.Handler))
@@ -122,8 +128,8 @@ func TestAPlanThatIsDeliveredLateTakesNoQuestionBack(t *testing.T) {
 			return rel.State == release.WaitingApproval && prod.Approval.Token != first
 		})
 		_ = w.Clock.Sleep(ctx, 2*time.Minute)
-		if rel := w.now(ctx, id); plans != 2 || rel.State != release.WaitingApproval {
-			t.Errorf("after %d plans the release is %s, want 2, and that it waits as before", plans, rel.State)
+		if rel := w.now(ctx, id); *plans != 2 || rel.State != release.WaitingApproval {
+			t.Errorf("after %d plans the release is %s, want 2, and that it waits as before", *plans, rel.State)
 		}
 		w.onTask = nil
 		w.Cloud.OnCall(nil)
@@ -137,24 +143,15 @@ func TestAPlanThatIsDeliveredLateTakesNoQuestionBack(t *testing.T) {
 // TestAPlanOfTwoDeliveriesStandsOnce lets a plan for dev begin twice; the second is
 // stored when dev is done by the first.
 func TestAPlanOfTwoDeliveriesStandsOnce(t *testing.T) {
-	w := newWorld(t, worldOptions{registry: quickly(t, approving(t))})
-	w.onTask = func(k task) fault { return fault{again: k.String() == "Plan dev"} }
-	plans := 0
-	w.Cloud.OnCall(func(c sim.Call) sim.Fault {
-		if c.Action != "PutObject" || !strings.HasSuffix(c.Resource, "/plan-dev.json") {
-			return sim.Fault{}
-		}
-		plans++
-		return sim.Fault{Delay: time.Duration(plans-1) * 100 * time.Second}
-	})
+	w, plans := plannedTwice(t, "dev")
 	var id string
 	w.in(func(ctx context.Context) {
 		id = w.pushed(ctx, "v1.1.0", quick(t, demo.Handler))
 		w.asked(ctx, id, 1)
 		_ = w.Clock.Sleep(ctx, 2*time.Minute)
 		rel := w.now(ctx, id)
-		if dev, _ := rel.Environment("dev"); plans != 2 || dev.State != release.EnvironmentDone || rel.State != release.WaitingApproval {
-			t.Errorf("after %d plans the release is %s, %s in dev; want 2, and that it waits as before", plans, rel.State, dev.State)
+		if dev, _ := rel.Environment("dev"); *plans != 2 || dev.State != release.EnvironmentDone || rel.State != release.WaitingApproval {
+			t.Errorf("after %d plans the release is %s, %s in dev; want 2, and that it waits as before", *plans, rel.State, dev.State)
 		}
 		w.approve(ctx, id, "alice", true)
 	})
