@@ -115,8 +115,9 @@ func FuzzStatusChange(f *testing.F) {
 			}
 			r.check(t, event, swept)
 			before := len(r.started)
-			if _, again := r.recovery.Handle(t.Context(), event); (again == nil) != (err == nil) || len(r.started) != before {
-				t.Errorf("the same event again starts %v (%v)", r.started[before:], again)
+			swept, again := r.recovery.Handle(t.Context(), event)
+			if (again == nil) != (err == nil) || len(r.started) != before || swept != (app.Swept{}) {
+				t.Errorf("the same event again starts %v and tells %+v (%v)", r.started[before:], swept, again)
 			}
 		}
 	})

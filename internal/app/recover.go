@@ -89,7 +89,8 @@ func (r *Recovery) Ended(ctx context.Context, execution string) error {
 	if err != nil || rel.State.Ended() || !acting {
 		return err
 	}
-	return r.recover(ctx, rel)
+	_, err = r.recover(ctx, rel)
+	return err
 }
 
 // Sweep looks at every release that has not ended and at every lease.
@@ -132,8 +133,11 @@ func (r *Recovery) sweepRelease(ctx context.Context, rel release.Release, swept 
 	if running {
 		return r.sweepHalted(ctx, rel)
 	}
-	swept.Recovered++
-	return r.recover(ctx, rel)
+	started, err := r.recover(ctx, rel)
+	if started {
+		swept.Recovered++
+	}
+	return err
 }
 
 // sweepHalted resumes a release that was halted while it waited by somebody who
@@ -147,19 +151,19 @@ func (r *Recovery) sweepHalted(ctx context.Context, rel release.Release) error {
 }
 
 // recover starts an execution that takes the release over. The name of one that
-// ended before it took over is not used again.
-func (r *Recovery) recover(ctx context.Context, rel release.Release) error {
+// ended before it took over is not used again; started is false if one runs already.
+func (r *Recovery) recover(ctx context.Context, rel release.Release) (started bool, err error) {
 	for n := recoveryNumber(rel.Execution) + 1; n <= maxRecoveries; n++ {
 		name := fmt.Sprintf("%s-r%d", rel.ID, n)
 		started, err := startOnce(ctx, r.Executions, name, startInput{Release: rel.ID, Recover: true})
 		if started || err != nil {
-			return err
+			return started, err
 		}
 		if running, err := r.Executions.Running(ctx, name); running || err != nil {
-			return err
+			return false, err
 		}
 	}
-	return release.Errorf(release.Internal, "release %q was recovered %d times and did not come to an end", rel.ID, maxRecoveries)
+	return false, release.Errorf(release.Internal, "release %q was recovered %d times and did not come to an end", rel.ID, maxRecoveries)
 }
 
 // startOnce starts an execution; started is false if there is, or was, one of
