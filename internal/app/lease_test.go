@@ -125,4 +125,8 @@ func (w *world) clear(ctx context.Context) {
 	if lease.Cleared == nil || lease.Cleared.Reason != "restored by hand" || lease.Cleared.By != "carol" {
 		w.t.Errorf("on record: %+v", lease.Cleared)
 	}
+	dirty, err := w.Local.View(ctx, lease.Cleared.Release)
+	if err != nil || len(dirty.Cleared) != 1 || dirty.Cleared[0].Environment != "prod" || dirty.Cleared[0].By != "carol" || dirty.Cleared[0].Reason != "restored by hand" {
+		w.t.Errorf("the dirty release shows %+v (%v)", dirty.Cleared, err)
+	}
 }

@@ -23,6 +23,9 @@ func (p *Parts) View(ctx context.Context, id string) (report.View, error) {
 	if err == nil && !rel.State.Ended() {
 		err = core.addProgress(ctx, &view, plans)
 	}
+	if err == nil && rel.State == release.FailedDirty {
+		err = core.addCleared(ctx, &view)
+	}
 	view.AsOf = core.Clock.Now()
 	return view, err
 }

@@ -20,6 +20,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -39,6 +40,7 @@ const lockWait = time.Second
 type File struct {
 	path string
 	db   *bbolt.DB
+	made bool
 	// broken is set by a fault in the middle of a transaction: the database may
 	// wait for its own locks for ever then and is not used any more.
 	broken atomic.Bool
@@ -52,15 +54,21 @@ type File struct {
 // locked until the process ends.
 func Open(path string) (*File, error) { return open(path, 0) }
 
+// Made tells whether the file was not there, or empty, before it was opened.
+func (f *File) Made() bool { return f.made }
+
 // open limits the file to a size in bytes; 0 is no limit.
 func open(path string, limit int) (*File, error) {
 	if err := inspect(path); err != nil {
 		return nil, err
 	}
+	info, err := os.Stat(path)
+	made := err != nil || info.Size() == 0
 	f, err := openDatabase(path, bbolt.Options{MaxSize: limit})
 	if err != nil {
 		return nil, err
 	}
+	f.made = made
 	if err := f.prepare(); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -158,6 +166,11 @@ func failure(path string, err error) error {
 	case cannotGrow(err):
 		return release.Errorf(release.Transient, "state file %q cannot grow: %w", path, err).
 			WithRemedy("Free space on its disk, or lift the limit on the size of files; then it goes on by itself.")
+	case strings.HasPrefix(err.Error(), "file size too small "): // bbolt: the end of it is not there, or it was never one
+		return foreign(path, err.Error())
+	case errors.Is(err, fs.ErrNotExist):
+		return release.Errorf(release.Invalid, "state file %q: there is no directory %q", path, filepath.Dir(path)).
+			WithRemedy("Make it: mkdir -p %s", filepath.Dir(path))
 	case errors.Is(err, fs.ErrPermission):
 		return release.Errorf(release.Denied, "state file %q: %w", path, err).WithRemedy("Check who owns the file and its directory.")
 	}

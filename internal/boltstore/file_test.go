@@ -221,7 +221,10 @@ func TestWhatIsNotAStateFileIsRefusedAndNotChanged(t *testing.T) {
 
 func TestAFileWhoseDirectoryIsMissingIsReported(t *testing.T) {
 	_, err := Open(filepath.Join(t.TempDir(), "none", "tagboat.db"))
-	wantKind(t, err, release.Internal)
+	wantKind(t, err, release.Invalid)
+	if remedy := release.RemedyOf(err); !strings.Contains(remedy, "mkdir -p ") {
+		t.Errorf("the remedy is %q", remedy)
+	}
 }
 
 func TestAnEmptyFileAndOneOfACrashAtTheFirstStartAreTakenUp(t *testing.T) {
@@ -229,7 +232,11 @@ func TestAnEmptyFileAndOneOfACrashAtTheFirstStartAreTakenUp(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	fill(t, mustOpen(t, path), 1)
+	f := mustOpen(t, path)
+	if !f.Made() {
+		t.Error("nothing tells that the file is new")
+	}
+	fill(t, f, 1)
 
 	path = newPath(t)
 	db, err := bbolt.Open(path, 0o600, nil)

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -34,4 +36,23 @@ func argumentsIn(args []string) string {
 		return `the argument "` + args[0] + `"`
 	}
 	return `the arguments "` + strings.Join(args, `" "`) + `"`
+}
+
+// needs refuses a command that lacks flags which it cannot go without, and names those.
+// Blanks say nothing.
+func needs(cmd *cobra.Command, flags ...string) error {
+	var missing []string
+	for _, flag := range flags {
+		if strings.TrimSpace(cmd.Flag(flag).Value.String()) == "" {
+			missing = append(missing, "--"+flag)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	remedy := fmt.Sprintf("Run: %s --help", cmd.CommandPath())
+	if slices.Contains(missing, "--by") {
+		remedy += ". Say with --by who you are: neither GITHUB_ACTOR nor USER is set."
+	}
+	return release.Errorf(release.Invalid, "%s wants %s too", cmd.CommandPath(), strings.Join(missing, " and ")).WithRemedy("%s", remedy)
 }

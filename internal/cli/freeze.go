@@ -34,10 +34,11 @@ Frozen again, the same gets the new time and reason.`,
 	c.byFlag(cmd, &order.By)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		order.App = first(args)
-		if order.App == "" && order.Environment == "" || order.Until == "" || order.Reason == "" || order.By == "" {
-			return release.Errorf(release.Invalid, "a freeze wants an app or --environment, --until, --reason and --by, got app %q, --environment %q, --until %q, --reason %q and --by %q",
-				order.App, order.Environment, order.Until, order.Reason, order.By).
-				WithRemedy("Run: %s --help", cmd.CommandPath())
+		if order.App == "" && order.Environment == "" {
+			return release.Errorf(release.Invalid, "a freeze wants an app or --environment, got neither").WithRemedy("Run: %s --help", cmd.CommandPath())
+		}
+		if err := needs(cmd, "until", "reason", "by"); err != nil {
+			return err
 		}
 		return c.changeFreeze(cmd, a, order, []string{"freezes"}, func(f ledger.Freeze) string {
 			return fmt.Sprintf("%s is frozen until %s. To end it before: tagboat unfreeze%s", f.What(), moment(f.Until), scope(f))
@@ -60,9 +61,12 @@ func (c *command) unfreeze() *cobra.Command {
 	c.byFlag(cmd, &order.By)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		order.App = first(args)
-		if order.App == "" && order.Environment == "" || order.By == "" {
-			return release.Errorf(release.Invalid, "ending a freeze wants an app or --environment, and --by").
+		if order.App == "" && order.Environment == "" {
+			return release.Errorf(release.Invalid, "ending a freeze wants an app or --environment, got neither").
 				WithRemedy("tagboat freezes tells what is frozen.")
+		}
+		if err := needs(cmd, "by"); err != nil {
+			return err
 		}
 		return c.changeFreeze(cmd, a, order, []string{"freezes", "clear"}, func(f ledger.Freeze) string {
 			return f.What() + " is not frozen any more."

@@ -3,11 +3,11 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tagboat/tagboat/internal/app"
-	"github.com/tagboat/tagboat/internal/release"
 	"github.com/tagboat/tagboat/internal/report"
 )
 
@@ -29,8 +29,8 @@ Exit codes: 0 it is halted, or was before; 2 there is nothing to halt: it has en
 	cmd.Flags().StringVar(&order.Reason, "reason", "", "why; kept on record")
 	c.byFlag(cmd, &order.By)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if order.Reason == "" || order.By == "" {
-			return release.Errorf(release.Invalid, "halting a release wants --reason and --by").WithRemedy("Run: %s --help", cmd.CommandPath())
+		if err := needs(cmd, "reason", "by"); err != nil {
+			return err
 		}
 		cl, err := c.client(a.remote)
 		if err != nil {
@@ -47,15 +47,18 @@ Exit codes: 0 it is halted, or was before; 2 there is nothing to halt: it has en
 		if err != nil || view.Halted == nil {
 			return err
 		}
-		_, err = fmt.Fprintf(c.Stdout, "%s: %s\nLook at it with: tagboat show %s\n", readable(view.ID), readable(halted(view)), readable(view.ID))
+		_, err = fmt.Fprintf(c.Stdout, "%s: %s\nLook at it with: tagboat show %s\n", readable(view.ID), readable(halted(view, order)), readable(view.ID))
 		return err
 	}
 	return cmd
 }
 
-// halted says what becomes of a halted release.
-func halted(view report.View) string {
+// halted says what becomes of a halted release, and whose order it was if somebody else's came first.
+func halted(view report.View, order app.Halting) string {
 	by := "halted by " + view.Halted.By
+	if h := view.Halted; h.By != order.By || h.Reason != strings.TrimSpace(order.Reason) {
+		by = fmt.Sprintf("halted already, by %s at %s: %s", h.By, moment(h.At), h.Reason)
+	}
 	if view.State.Ended() {
 		return by + "; it has ended: " + string(view.State) + "."
 	}

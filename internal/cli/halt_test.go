@@ -18,9 +18,9 @@ func TestHaltTellsWhatHappensNext(t *testing.T) {
 		halted report.View
 		want   string
 	}{
-		{"in an environment", view(release.Running, release.EnvironmentOpen), "r-1: halted by bob; dev goes back to what was there.\n"},
-		{"waiting", view(release.Waiting, release.EnvironmentPending), "r-1: halted by bob; it has nothing under way to roll back.\n"},
-		{"for the second time", view(release.FailedClean, release.EnvironmentRolledBack), "r-1: halted by bob; it has ended: failed_clean.\n"},
+		{"in an environment", view(release.Running, release.EnvironmentOpen), "r-1: halted by jane; dev goes back to what was there.\n"},
+		{"waiting", view(release.Waiting, release.EnvironmentPending), "r-1: halted by jane; it has nothing under way to roll back.\n"},
+		{"ended", view(release.FailedClean, release.EnvironmentRolledBack), "r-1: halted by jane; it has ended: failed_clean.\n"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -30,7 +30,7 @@ func TestHaltTellsWhatHappensNext(t *testing.T) {
 				if err := json.NewDecoder(r.Body).Decode(&order); err != nil {
 					t.Error(err)
 				}
-				test.halted.Halted = &release.Halt{By: "bob", Reason: "first", At: time.Now()}
+				test.halted.Halted = &release.Halt{By: "jane", Reason: "wrong build", At: time.Now()}
 				_ = json.NewEncoder(w).Encode(test.halted)
 			})
 			code, stdout, stderr := tagboat(t, mux, "halt", "r-1", "--reason", "wrong build")
@@ -45,6 +45,50 @@ func TestHaltTellsWhatHappensNext(t *testing.T) {
 				t.Errorf("as JSON: %d and %q", code, stdout)
 			}
 		})
+	}
+}
+
+func TestHaltTellsWhoWasFirst(t *testing.T) {
+	halted := view(release.Running, release.EnvironmentOpen)
+	halted.Halted = &release.Halt{By: "bob", Reason: "alarms", At: time.Date(2030, 1, 7, 9, 0, 0, 0, time.UTC)}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /releases/r-1/halt", func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(halted) })
+	_, stdout, _ := tagboat(t, mux, "halt", "r-1", "--reason", "wrong build")
+	if want := "halted already, by bob at 2030-01-07 09:00:00Z: alarms; dev goes back"; !strings.Contains(stdout, want) {
+		t.Errorf("%q is not in %q", want, stdout)
+	}
+}
+
+func TestAnOrderWithoutANameOrAReasonTellsWhatIsMissing(t *testing.T) {
+	tests := []struct{ args, want string }{
+		{"halt r-1 --reason=", "tagboat halt wants --reason too"},
+		{"halt r-1 --reason=x --by=", "tagboat halt wants --by too"},
+		{"freeze orders --until=2h --by=", "tagboat freeze wants --reason and --by too"},
+		{"unfreeze orders --by=", "tagboat unfreeze wants --by too"},
+		{"lease clear --environment=prod --reason=x", "tagboat lease clear wants --app too"},
+		{"approve r-1 --by=", "tagboat approve wants --by too"},
+	}
+	for _, test := range tests {
+		t.Run(test.args, func(t *testing.T) {
+			args := strings.Fields(test.args)
+			code, _, stderr := tagboat(t, http.NotFoundHandler(), args...)
+			if code != exitRefused || !strings.Contains(stderr, test.want) || strings.Contains(test.want, "--by") != strings.Contains(stderr, "GITHUB_ACTOR") {
+				t.Errorf("got %d and %q, want %q", code, stderr, test.want)
+			}
+		})
+	}
+}
+
+func TestShowTellsWhoPutInOrderWhatWasLeft(t *testing.T) {
+	dirty := view(release.FailedDirty, release.EnvironmentDirty)
+	_, stdout, _ := tagboat(t, scripted(dirty), "show", "r-1")
+	if want := "then: tagboat lease clear --app orders --environment dev --by NAME --reason TEXT\n"; !strings.Contains(stdout, want) {
+		t.Errorf("%q is not in %q", want, stdout)
+	}
+	dirty.Cleared = []report.Cleared{{Environment: "dev", By: "bob", Reason: "at version 7 again", At: time.Date(2030, 1, 7, 9, 0, 0, 0, time.UTC)}}
+	_, stdout, _ = tagboat(t, scripted(dirty), "show", "r-1")
+	if want := "cleared  dev, by bob at 2030-01-07 09:00:00Z: at version 7 again\n"; !strings.Contains(stdout, want) || strings.Contains(stdout, "then:") {
+		t.Errorf("%q is not in %q", want, stdout)
 	}
 }
 

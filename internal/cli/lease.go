@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tagboat/tagboat/internal/app"
-	"github.com/tagboat/tagboat/internal/release"
 	"github.com/tagboat/tagboat/internal/server"
 )
 
@@ -46,7 +45,11 @@ func (c *command) printLeases(document json.RawMessage) error {
 	}
 	rows := [][]string{{"APP", "ENVIRONMENT", "HELD BY", "SINCE", "WAITING", "NEEDS A HAND"}}
 	for _, l := range leases {
-		rows = append(rows, []string{l.App, l.Environment, l.Release, moment(l.Since), strings.Join(l.Waiting, " "), l.Dirty})
+		hand := ""
+		if l.Dirty != "" {
+			hand = "yes: tagboat show " + l.Release
+		}
+		rows = append(rows, []string{l.App, l.Environment, l.Release, moment(l.Since), strings.Join(l.Waiting, " "), hand})
 	}
 	return c.table(rows)
 }
@@ -67,9 +70,8 @@ Put the targets in order first: tagboat show tells what was not restored, and ho
 	cmd.Flags().StringVar(&clearing.Reason, "reason", "", "why it is in order again; kept on record")
 	c.byFlag(cmd, &clearing.By)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if clearing.App == "" || clearing.Environment == "" || clearing.Reason == "" || clearing.By == "" {
-			return release.Errorf(release.Invalid, "clearing a lease wants --app, --environment, --reason and --by").
-				WithRemedy("tagboat lease tells which need a hand.")
+		if err := needs(cmd, "app", "environment", "reason", "by"); err != nil {
+			return err
 		}
 		cl, err := c.client(a.remote)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -195,6 +196,9 @@ func (c *command) printView(cl *client, view report.View) error {
 	if h := view.Halted; h != nil {
 		rows = append(rows, []string{"halted", fmt.Sprintf("by %s at %s: %s", h.By, moment(h.At), h.Reason)})
 	}
+	for _, cleared := range view.Cleared {
+		rows = append(rows, []string{"cleared", fmt.Sprintf("%s, by %s at %s: %s", cleared.Environment, cleared.By, moment(cleared.At), cleared.Reason)})
+	}
 	if !view.Ended.IsZero() {
 		rows = append(rows, []string{"ended", fmt.Sprintf("%s, after %s", moment(view.Ended), view.Ended.Sub(view.Created).Round(time.Second))})
 	}
@@ -210,6 +214,11 @@ func (c *command) printView(cl *client, view report.View) error {
 	}
 	if strings.Contains(view.Error, "\n") { // the sentence has its first line
 		fmt.Fprintf(&text, "   %s\n", strings.ReplaceAll(view.Error, "\n", "\n   "))
+	}
+	for _, environment := range view.Environments {
+		if environment.State == release.EnvironmentDirty && !slices.ContainsFunc(view.Cleared, func(c report.Cleared) bool { return c.Environment == environment.Name }) {
+			fmt.Fprintf(&text, "   then: tagboat lease clear --app %s --environment %s --by NAME --reason TEXT\n", view.App, environment.Name)
+		}
 	}
 	_, err := fmt.Fprint(c.Stdout, readable(text.String()))
 	return err
@@ -254,8 +263,8 @@ func (c *command) answer(approve bool) *cobra.Command {
 		cmd.Flags().StringVar(&decision.Reason, "reason", "", "why; kept on record, and told at GitHub")
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if decision.By == "" {
-			return release.Errorf(release.Invalid, "--by is missing: nobody is named who answers").WithRemedy("Add --by and your name.")
+		if err := needs(cmd, "by"); err != nil {
+			return err
 		}
 		cl, err := c.client(a.remote)
 		if err != nil {

@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -80,6 +82,11 @@ func open(ctx context.Context, s settings, c clock.Clock, log *slog.Logger) (*st
 	file, err := boltstore.Open(s.State)
 	if err != nil {
 		return nil, err
+	}
+	if file.Made() {
+		path, _ := filepath.Abs(s.State) // else as it was named
+		log.WarnContext(ctx, "the state file is new: nothing is known of earlier releases; if there were any, stop and start with the file that has them",
+			"file", cmp.Or(path, s.State))
 	}
 	parts.Table = file.Table()
 	local, err := app.NewLocal(parts, app.LocalOptions{Store: file.Executions(), Concurrency: tasksAtOnce})

@@ -61,14 +61,17 @@ type unsharing struct {
 }
 
 func (u *unsharing) run(cmd *cobra.Command) error {
-	help := "Run: " + cmd.CommandPath() + " --help"
+	var err error
 	switch {
 	case u.undo && (u.order.DryRun || u.order.Force):
-		return release.Errorf(release.Invalid, "--undo goes with neither --dry-run nor --force").WithRemedy("%s", help)
-	case u.order.By == "" && !u.order.DryRun:
-		return release.Errorf(release.Invalid, "--by is missing: nobody is named who takes it back").WithRemedy("Add --by and your name.")
-	case u.order.Reason == "" && !u.order.DryRun && !u.undo:
-		return release.Errorf(release.Invalid, "taking a layer version back wants --reason").WithRemedy("%s", help)
+		return release.Errorf(release.Invalid, "--undo goes with neither --dry-run nor --force").WithRemedy("Run: %s --help", cmd.CommandPath())
+	case u.undo:
+		err = needs(cmd, "by")
+	case !u.order.DryRun:
+		err = needs(cmd, "reason", "by")
+	}
+	if err != nil {
+		return err
 	}
 	cl, err := u.client(u.asked.remote)
 	if err != nil {

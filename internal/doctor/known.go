@@ -34,9 +34,17 @@ func (i *Inside) known(ctx context.Context, report *Report, q Question) ([]use, 
 		}
 	}
 	if len(uses) == 0 {
-		report.look("function", "").skip("nothing was released yet, and no manifest names any")
+		report.look("function", "").skip("no manifest names any, and %s", i.noneReleased())
 	}
 	return uses, objects
+}
+
+// noneReleased is why no release tells of a function.
+func (i *Inside) noneReleased() string {
+	if i.Ledger == nil {
+		return "without a stack it is not looked up what was released: add --manifest"
+	}
+	return "nothing was released yet"
 }
 
 func (i *Inside) released(ctx context.Context, report *Report) (uses []use, objects []staged) {

@@ -41,7 +41,7 @@ func TestAServerIsLookedAtWithItsOwnCredentials(t *testing.T) {
 			t.Errorf("the %s is not ok: %+v", check, report)
 		}
 	}
-	if report.Count(doctor.Failed) > 0 || !has(report, "function", doctor.NotChecked, "nothing was released yet") {
+	if report.Count(doctor.Failed) > 0 || !has(report, "function", doctor.NotChecked, "without a stack it is not looked up what was released: add --manifest") {
 		t.Errorf("%+v, want nothing failed and no function known", report)
 	}
 }

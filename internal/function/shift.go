@@ -2,6 +2,7 @@ package function
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"math"
 	"net/http"
@@ -308,19 +309,25 @@ func (s *shift) unrestored(err error) error {
 		return failed.WithRemedy("If nothing else uses it, delete alias %q of function %q in account %s, %s: the release created it.",
 			s.step.Alias, s.step.Name, s.w.Target.Account, s.w.Target.Region)
 	}
-	return failed.WithRemedy("Point alias %q of function %q in account %s, %s at version %s with the additional weights %v, as it was before the release.",
-		s.step.Alias, s.step.Name, s.w.Target.Account, s.w.Target.Region, before.Version, before.Weights)
+	return failed.WithRemedy("Point alias %q of function %q in account %s, %s at %s, as it was before the release.",
+		s.step.Alias, s.step.Name, s.w.Target.Account, s.w.Target.Region, split(before))
+}
+
+// split is how an alias splits its traffic, in words.
+func split(alias release.AliasState) string {
+	switch {
+	case alias.Version == "":
+		return "no version, since it does not exist"
+	case len(alias.Weights) == 0:
+		return fmt.Sprintf("version %s with all traffic", alias.Version)
+	}
+	return fmt.Sprintf("version %s with the additional weights %v", alias.Version, alias.Weights)
 }
 
 func (s *shift) movedByOthers(alias release.AliasState) error {
-	found := "does not exist"
-	if alias.Version != "" {
-		found = "is at version " + alias.Version
-	}
-	return release.Errorf(release.Conflict, "alias %q of function %q in account %s, %s was changed by somebody else: it %s with additional weights %v; "+
-		"the plan found version %q with %v, and the release moves it to %s",
-		s.step.Alias, s.step.Name, s.w.Target.Account, s.w.Target.Region, found, alias.Weights,
-		s.step.Before.Version, s.step.Before.Weights, s.version).
+	return release.Errorf(release.Conflict, "alias %q of function %q in account %s, %s was changed by somebody else: it is at %s; "+
+		"the plan found it at %s, and the release moves it to version %s",
+		s.step.Alias, s.step.Name, s.w.Target.Account, s.w.Target.Region, split(alias), split(s.step.Before), s.version).
 		WithRemedy("Find out who moves it besides Tagboat (CloudTrail, UpdateAlias20150331), then release again.")
 }
 

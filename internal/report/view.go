@@ -13,8 +13,18 @@ type View struct {
 	Steps []Step `json:"steps"`
 	// Staging is how far its artifacts are, before there is a plan.
 	Staging []release.Staging `json:"staging,omitempty"`
+	// Cleared are those who put in order what it left dirty, by environment.
+	Cleared []Cleared `json:"cleared,omitempty"`
 	// AsOf is when this was so: by the clock that all of its times are of.
 	AsOf time.Time `json:"as_of,omitzero"`
+}
+
+// Cleared is a person's word that an environment which a release left dirty is in order again.
+type Cleared struct {
+	Environment string    `json:"environment"`
+	By          string    `json:"by"`
+	Reason      string    `json:"reason"`
+	At          time.Time `json:"at"`
 }
 
 // Step is one step of a release as it stands.

@@ -85,7 +85,7 @@ func TestFreezesThatCannotBe(t *testing.T) {
 
 func TestAReleaseIsHalted(t *testing.T) {
 	view := asked(t, func(s inside, id string) {
-		for _, body := range []string{`{"by":"bob"}`, `{"reason":"wrong build"}`, `{"by":"bob","reason":"\u001b[2J"}`} {
+		for _, body := range []string{`{"by":"bob"}`, `{"reason":"wrong build"}`, `{"by":"bob","reason":"  \t"}`, `{"by":" ","reason":"wrong build"}`, `{"by":"bob","reason":"\u001b[2J"}`} {
 			refused(t, s.post("/releases/"+id+"/halt", body), http.StatusBadRequest)
 		}
 		for range 2 { // the second is told the same

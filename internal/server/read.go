@@ -38,11 +38,13 @@ func by(text *string) written { return written{"by", text, maxName} }
 
 func reason(text *string) written { return written{"reason", text, maxReason} }
 
-// read reads an order and checks its texts. If it is false, that is answered already.
+// read reads an order and checks its texts, from which it takes the blanks around: they say
+// nothing. If it is false, that is answered already.
 func (s *server) read(w http.ResponseWriter, r *http.Request, order any, texts ...written) bool {
 	err := decode(w, r, order)
 	for _, t := range texts {
 		if err == nil {
+			*t.text = strings.TrimSpace(*t.text)
 			err = checkText(t.field, *t.text, t.limit)
 		}
 	}
