@@ -8,7 +8,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
@@ -49,7 +52,7 @@ func (m Meaning) KindOf(err error) release.Kind {
 	}
 	var refusal smithy.APIError
 	if !errors.As(err, &refusal) {
-		if status := StatusOf(err); status >= 400 && status < 500 {
+		if status := StatusOf(err); status >= 400 && status < 500 && !passes(err) {
 			return release.Invalid // an answer that is not the service's, such as a proxy's
 		}
 		return release.Transient // the connection failed: nobody knows whether the call was carried out
@@ -70,10 +73,21 @@ func (m Meaning) KindOf(err error) release.Kind {
 		"ResourceNotReadyException", "EC2ThrottledException", "SnapStartTimeoutException", "RequestTimeout":
 		return release.Transient
 	}
-	if refusal.ErrorFault() == smithy.FaultServer {
+	if refusal.ErrorFault() == smithy.FaultServer || passes(err) {
 		return release.Transient
 	}
 	return release.Invalid
+}
+
+// passes tells whether the same call may succeed later, by the HTTP status and by
+// what the SDK itself tries again. A code that a service's model has not tells
+// no fault: busy services are answered for by what stands before them.
+func passes(err error) bool {
+	switch status := StatusOf(err); {
+	case status >= http.StatusInternalServerError, status == http.StatusTooManyRequests, status == http.StatusRequestTimeout:
+		return true
+	}
+	return retry.IsErrorRetryables(retry.DefaultRetryables).IsErrorRetryable(err) == aws.TrueTernary
 }
 
 // FromSTS tells whether the role could not be taken: the client asks STS before
