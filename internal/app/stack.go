@@ -97,7 +97,7 @@ var ofStacks = awserr.Meaning{"ValidationError": release.NotFound}
 func undescribed(err error, stack, region string) error {
 	kind, remedy := ofStacks.KindOf(err), "Name the stack and the region that Tagboat was deployed to, and use credentials that may describe it."
 	switch {
-	case awserr.Unsent(err):
+	case awserr.Unsent(err) || awserr.Expired(err):
 		kind, remedy = release.Denied, "Give the AWS SDK credentials that may describe the stack: AWS_PROFILE, aws sso login, or whatever else it reads."
 	case kind == release.Transient:
 		remedy = "AWS did not answer as it should: check the network, a proxy, AWS_ENDPOINT_URL and --region, then try again."

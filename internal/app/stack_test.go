@@ -26,6 +26,7 @@ func TestAStackThatIsNotDescribedSaysWhatIsInTheWay(t *testing.T) {
 		{"the network", call(broken), release.Transient, "check the network"},
 		{"AWS itself", call(&smithy.GenericAPIError{Code: "ServiceUnavailable"}), release.Transient, "check the network"},
 		{"no credentials", call(fmt.Errorf("get identity: %w", call(broken))), release.Denied, "Give the AWS SDK credentials"},
+		{"credentials that have ended", call(&smithy.GenericAPIError{Code: "ExpiredToken"}), release.Denied, "Give the AWS SDK credentials"},
 		{"credentials that may not", call(&smithy.GenericAPIError{Code: "AccessDenied"}), release.Denied, "use credentials that may describe it"},
 		{"another name", call(&smithy.GenericAPIError{Code: "ValidationError"}), release.NotFound, "Name the stack and the region"},
 	} {

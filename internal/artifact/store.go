@@ -256,7 +256,7 @@ func kindOfCode(code string) (kind release.Kind, known bool) {
 		return release.NotFound, true
 	case "AccessDenied", "Forbidden":
 		return release.Denied, true
-	case "SlowDown", "RequestTimeout", "OperationAborted":
+	case "SlowDown", "RequestTimeout", "OperationAborted", "ExpiredToken":
 		return release.Transient, true
 	}
 	return "", false

@@ -35,6 +35,9 @@ const (
 	maxAttempts  = 5
 	// sessionDuration is the least that STS grants.
 	sessionDuration = 15 * time.Minute
+	// sessionMargin is how long before its end a session is replaced: calls take
+	// a while to arrive, and clocks differ.
+	sessionMargin = 2 * time.Minute
 )
 
 // Clients makes clients and keeps their credentials and budgets.
@@ -153,7 +156,7 @@ func (c *Clients) target(t release.Target, phase release.Phase) (aws.Config, err
 				o.ExternalID = &t.ExternalID
 			}
 		})
-		c.credentials[key] = aws.NewCredentialsCache(provider)
+		c.credentials[key] = aws.NewCredentialsCache(provider, func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow = sessionMargin })
 	}
 	cfg.Credentials = c.credentials[key]
 	return cfg, nil

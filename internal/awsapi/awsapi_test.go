@@ -131,6 +131,8 @@ type endpoint struct {
 	forms []url.Values
 	paths []string
 	keys  []string
+	// lasts is how long a session lasts.
+	lasts time.Duration
 }
 
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -142,8 +144,8 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.forms = append(e.forms, form)
 		w.Header().Set("Content-Type", "text/xml")
 		fmt.Fprintf(w, `<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>
-<AccessKeyId>narrowed</AccessKeyId><SecretAccessKey>x</SecretAccessKey><SessionToken>y</SessionToken>
-<Expiration>%s</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+<AccessKeyId>narrowed%d</AccessKeyId><SecretAccessKey>x</SecretAccessKey><SessionToken>y</SessionToken>
+<Expiration>%s</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`, len(e.forms), time.Now().Add(e.lasts).UTC().Format(time.RFC3339))
 		return
 	}
 	e.paths = append(e.paths, r.URL.Path)
@@ -155,7 +157,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func clients(t *testing.T) (*awsapi.Clients, *endpoint) {
-	e := &endpoint{}
+	e := &endpoint{lasts: 15 * time.Minute}
 	server := httptest.NewServer(e)
 	t.Cleanup(server.Close)
 	return awsapi.New(aws.Config{
@@ -191,8 +193,27 @@ func TestATargetIsReachedByItsRoleNarrowed(t *testing.T) {
 	if name := form.Get("RoleSessionName"); len(name) > 64 || !strings.Contains(name, "orders") {
 		t.Errorf("session name %q", name)
 	}
-	if !slices.Equal(e.keys, []string{"narrowed", "narrowed", "narrowed"}) {
+	if !slices.Equal(e.keys, []string{"narrowed1", "narrowed1", "narrowed1"}) {
 		t.Errorf("calls were signed by %v", e.keys)
+	}
+}
+
+// A look of a bake that lasts longer than a session is signed right before the
+// session's end, and by a clock that may be behind STS's.
+func TestASessionCloseToItsEndIsNotUsed(t *testing.T) {
+	c, e := clients(t)
+	e.lasts = 90 * time.Second
+	for range 2 {
+		client, err := c.Lambda(t.Context(), target("orders-*"), release.PhaseShift)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.GetAlias(t.Context(), &lambda.GetAliasInput{FunctionName: aws.String("orders-api"), Name: aws.String("live")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(e.keys, []string{"narrowed1", "narrowed2"}) {
+		t.Errorf("with sessions that last %v, calls were signed by %v, want each by a new one", e.lasts, e.keys)
 	}
 }
 

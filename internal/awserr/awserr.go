@@ -24,6 +24,8 @@ const (
 	Conflict           = "ResourceConflictException"
 	PreconditionFailed = "PreconditionFailedException"
 	storageExceeded    = "CodeStorageExceededException"
+	expiredToken       = "ExpiredToken"
+	expiredException   = "ExpiredTokenException"
 )
 
 // Meaning is what codes mean to a caller, where that is not what they mean in general.
@@ -62,7 +64,7 @@ func (m Meaning) KindOf(err error) release.Kind {
 	}
 	switch refusal.ErrorCode() {
 	case "AccessDeniedException", "AccessDenied", "AccessDeniedFault", "UnauthorizedOperation",
-		"KMSAccessDeniedException", "ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId":
+		"KMSAccessDeniedException", "UnrecognizedClientException", "InvalidClientTokenId":
 		return release.Denied
 	case NotFound:
 		return release.NotFound
@@ -70,7 +72,8 @@ func (m Meaning) KindOf(err error) release.Kind {
 		return release.Conflict
 	case "TooManyRequestsException", "ThrottlingException", "Throttling", "RequestLimitExceeded",
 		"ServiceException", "InternalFailure", "InternalServiceError", "InternalError", "InternalServiceFault", "ServiceUnavailable",
-		"ResourceNotReadyException", "EC2ThrottledException", "SnapStartTimeoutException", "RequestTimeout":
+		"ResourceNotReadyException", "EC2ThrottledException", "SnapStartTimeoutException", "RequestTimeout",
+		expiredToken, expiredException: // the next attempt has new credentials
 		return release.Transient
 	}
 	if refusal.ErrorFault() == smithy.FaultServer || passes(err) {
@@ -116,6 +119,10 @@ func Unsent(err error) bool {
 	var broken *smithyhttp.RequestSendError
 	return !errors.As(err, &refusal) && !errors.As(err, &broken) && StatusOf(err) == 0
 }
+
+// Expired tells whether a call was signed with a session that had ended. That
+// passes for whoever gets new ones; a person has to.
+func Expired(err error) bool { return Is(err, expiredToken) || Is(err, expiredException) }
 
 // Refused tells what was attempted where, with the refusal as AWS worded it, in [Brief].
 func (m Meaning) Refused(err error, site release.Site, format string, args ...any) error {

@@ -133,7 +133,7 @@ func tools(report *Report, registry release.Registry, account string) {
 func (o *Outside) stack(ctx context.Context, report *Report) (outputs, parameters map[string]string, found bool) {
 	l := report.look("stack", o.Stack)
 	out, err := o.Stacks.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &o.Stack})
-	if err != nil && !awserr.Unsent(err) && (awserr.Meaning{}).KindOf(err) == release.Transient {
+	if err != nil && !awserr.Unsent(err) && !awserr.Expired(err) && (awserr.Meaning{}).KindOf(err) == release.Transient {
 		l.fail("AWS did not answer as it should: check the network, a proxy, AWS_ENDPOINT_URL and --region, then look again.",
 			"CloudFormation was not reached, and nothing more can be checked: %v", err)
 		return nil, nil, false

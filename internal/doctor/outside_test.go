@@ -219,6 +219,7 @@ func TestWhatIsNotInOrderIsTold(t *testing.T) {
 		"credentials that AWS does not know": {func(i *installation) { i.errs["GetCallerIdentity"] = code("ExpiredToken") }, "caller", doctor.Failed, "does not know you"},
 		"a way to AWS that is broken":        {func(i *installation) { i.errs["DescribeStacks"] = code("ServiceUnavailable") }, "stack", doctor.Failed, "CloudFormation was not reached"},
 		"a stack that cannot be described":   {func(i *installation) { i.errs["DescribeStacks"] = code("ValidationError") }, "stack", doctor.Failed, "nothing more can be checked"},
+		"a session that ended meanwhile":     {func(i *installation) { i.errs["DescribeStacks"] = code("ExpiredToken") }, "stack", doctor.Failed, "nothing more can be checked"},
 		"a stack of something else":          {func(i *installation) { delete(i.outputs, "LedgerTableName") }, "stack", doctor.Failed, "no output LedgerTableName"},
 		"a deployment that was rolled back":  {func(i *installation) { i.status = cfntypes.StackStatusUpdateRollbackComplete }, "stack", doctor.Warning, "did not succeed"},
 		"a deployment under way":             {func(i *installation) { i.status = cfntypes.StackStatusUpdateInProgress }, "stack", doctor.Warning, "UPDATE_IN_PROGRESS"},

@@ -77,6 +77,8 @@ var faults = []struct {
 	{"is done, its answer is lost, and the SDK repeats it", func(*world, string) sim.Fault { return sim.Fault{After: sim.Timeout()} }, true},
 	{"is throttled", func(_ *world, service string) sim.Fault { return sim.Fault{Before: sim.Throttled(service)} }, false},
 	{"meets a server error", func(_ *world, service string) sim.Fault { return sim.Fault{Before: sim.ServerError(service)} }, false},
+	{"does not reach the service", func(*world, string) sim.Fault { return sim.Fault{Before: sim.Unavailable()} }, false},
+	{"is signed with a session that has ended", func(_ *world, service string) sim.Fault { return sim.Fault{Before: sim.Expired(service)} }, false},
 	{"is not made because the task is killed before", func(w *world, _ string) sim.Fault {
 		w.dead = true
 		return sim.Fault{Before: errKilled}

@@ -201,12 +201,7 @@ func (r request) checkExpiry() error {
 	if s.expires.IsZero() || s.cloud.clock.Now().Before(s.expires) {
 		return nil
 	}
-	code := "ExpiredTokenException"
-	switch r.service {
-	case s3Service, stsService, cloudwatchService:
-		code = "ExpiredToken"
-	}
-	return apiError(code, "The security token included in the request is expired")
+	return Expired(r.service.prefix)
 }
 
 // deliver hands the object events of a call to the hook.

@@ -29,6 +29,20 @@ func ServerError(service string) error {
 	}
 }
 
+// Unavailable is how what stands before a service says that it cannot be reached:
+// the SDK has no type for it and knows no fault.
+func Unavailable() error { return &smithy.GenericAPIError{Code: "ServiceUnavailableException"} }
+
+// Expired is how a service refuses a session that has ended.
+func Expired(service string) error {
+	code := "ExpiredTokenException"
+	switch service {
+	case s3Service.prefix, stsService.prefix, cloudwatchService.prefix:
+		code = "ExpiredToken"
+	}
+	return apiError(code, "The security token included in the request is expired")
+}
+
 // Timeout is a connection that was given up: nobody knows whether the call was performed.
 func Timeout() error { return &smithyhttp.RequestSendError{Err: timeoutError{}} }
 
@@ -75,6 +89,7 @@ func statusOf(code string) int {
 		"SlowDown":                                      http.StatusServiceUnavailable,
 		"InternalError":                                 http.StatusInternalServerError,
 		"ServiceException":                              http.StatusInternalServerError,
+		"ServiceUnavailableException":                   http.StatusServiceUnavailable,
 	}[code]; ok {
 		return status
 	}
