@@ -121,6 +121,8 @@ func badRegistries() []bad {
 		beyond("two environments of one name", `12:11: environments[1].name: want one environment of each name, got "dev" again; the first is environments[0]
 26:25: apps[0].environments[1]: want an environment of this registry ("dev", "dev"), got "prod"`,
 			"name: prod", "name: dev"),
+		beyond("two environments of an app at one place", `26:25: apps[0].environments[1]: want an environment of its own account or regions, got "prod", which is in account 111111111111, us-east-1, as "dev" is; a function has one name in all environments, so that two releases would change it at once: give one of them another account or region, or leave it out here`,
+			`"222222222222"`, `"111111111111"`),
 		beyond("two apps of one name", `21:11: apps[1].name: want one app of each name, got "billing" again; the first is apps[0]`,
 			"apps:\n", "apps:\n"+secondApp("[billing]"), "name: orders", "name: billing"),
 		file("sharing with an organisation that is not named", `28:57: apps[0].sharing.organization: want the organisation's id in organization, got none`,

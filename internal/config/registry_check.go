@@ -18,6 +18,7 @@ func checkRegistry(r *report, registry release.Registry) {
 	checkBuckets(r, registry.Tools)
 	checkEnvironments(r, registry)
 	checkApps(r, registry)
+	checkSites(r, registry)
 	checkClaims(r, registry)
 }
 
@@ -111,6 +112,48 @@ func checkApps(r *report, registry release.Registry) {
 		}
 		checkManifestFile(r, manifests, at, app)
 	}
+}
+
+// site is an account and region.
+type site struct{ account, region string }
+
+// checkSites reports environments of an app that share a site: leases are by
+// environment, and functions have one name in all of them.
+func checkSites(r *report, registry release.Registry) {
+	environments := map[string]release.Environment{}
+	for _, env := range registry.Environments {
+		environments[env.Name] = env
+	}
+	for i, app := range registry.Apps {
+		taken := map[site]string{}
+		for j, name := range app.Environments {
+			if r.full() {
+				return
+			}
+			if at, other, shared := takeSites(taken, environments[name]); shared {
+				r.at(place{"apps", i, "environments", j}, Problem{Want: "an environment of its own account or regions",
+					Got: fmt.Sprintf("%s, which is in account %s, %s, as %s is", quote(name), at.account, at.region, quote(other)),
+					Hint: "a function has one name in all environments, so that two releases would change it at once: " +
+						"give one of them another account or region, or leave it out here"})
+			}
+		}
+	}
+}
+
+// takeSites notes whose an environment's sites are, and tells the first that is another's already.
+func takeSites(taken map[site]string, env release.Environment) (at site, other string, shared bool) {
+	for _, region := range env.Regions {
+		s := site{env.Account, region}
+		owner, known := taken[s]
+		switch {
+		case env.Account == "" || region == "":
+		case !known:
+			taken[s] = env.Name
+		case owner != env.Name && !shared: // the same environment twice is reported already
+			at, other, shared = s, owner, true
+		}
+	}
+	return at, other, shared
 }
 
 // manifestFile is one file of one repository.

@@ -42,7 +42,7 @@ func registryRules() map[string]rule {
 		"apps[].trigger": oneOf(release.TriggerTag, release.TriggerRelease, release.TriggerUpload).
 			says("what starts a release besides uploads and drops: the tag (the default), the GitHub release that is published for it, or with upload nothing"),
 		"apps[].manifest":             relativeFile.says("the manifest's path in the repository; " + release.DefaultManifest + " if left out"),
-		"apps[].environments":         {doc: "the environments it is released to", fewest: 1, distinct: true},
+		"apps[].environments":         {doc: "the environments it is released to, no two of them in the same account and region", fewest: 1, distinct: true},
 		"apps[].environments[]":       environmentName,
 		"apps[].resources":            {doc: "the names it may touch, of every kind; * stands for any characters", fewest: 1, distinct: true},
 		"apps[].resources[]":          resourcePattern,
