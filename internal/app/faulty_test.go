@@ -179,6 +179,25 @@ func (f *flakyTable) Query(ctx context.Context, partition, prefix string, page l
 	return items, err
 }
 
+// drop removes what has expired, as DynamoDB does some time.
+func (f *flakyTable) drop(ctx context.Context) error {
+	for partition := range f.partitions {
+		items, err := f.Table.Query(ctx, partition, "", ledger.Page{})
+		if err != nil {
+			return err
+		}
+		for _, item := range items {
+			if item.Expires.IsZero() || f.clock.Now().Before(item.Expires) {
+				continue
+			}
+			if err := f.Table.Delete(ctx, item.Key, item.Version); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // flakyEngine is the engine as tasks see it, of which calls can be made to fail.
 type flakyEngine struct {
 	app.Tokens

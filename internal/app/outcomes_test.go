@@ -376,6 +376,27 @@ func TestADryRunPlansAndChangesNothing(t *testing.T) {
 	w.sound()
 }
 
+// TestAPlanMonthsLaterIsAnother plans a tag again, after what was left of the first plan may be
+// gone and before Step Functions has forgotten the name of its execution (StartExecution: 90 days).
+func TestAPlanMonthsLaterIsAnother(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	w.Repo.Tag("v1.1.0", w.Repo.Commit("main", "one", demo.Files(demo.Handler, "2.32.3")))
+	dry := app.Order{App: "orders", Tag: "v1.1.0", DryRun: true, By: "carol"}
+	first := w.ordered(dry)
+	w.in(func(ctx context.Context) {
+		_ = w.Clock.Sleep(ctx, 89*24*time.Hour)
+		if err := w.table.drop(ctx); err != nil {
+			t.Fatal(err)
+		}
+	})
+	rel := w.ordered(dry)
+	wantState(t, rel, release.Succeeded)
+	if rel.ID == first.ID {
+		t.Errorf("the plan is %s, which is over", rel.ID)
+	}
+	w.sound()
+}
+
 // TestADryRunDoesNotWait plans while another release holds everything.
 func TestADryRunDoesNotWait(t *testing.T) {
 	w := newWorld(t, worldOptions{})

@@ -116,11 +116,11 @@ func tryEdit[T any](ctx context.Context, l *Ledger, key Key, change func(doc *T,
 	return doc, err
 }
 
-// load reads a document; item.Version is 0 if there is none.
+// load reads a document; item.Version is 0 if there is none, which is then as one to write.
 func load[T any](ctx context.Context, l *Ledger, key Key) (doc T, item Item, err error) {
 	item, err = l.table.Get(ctx, key)
 	if release.KindOf(err) == release.NotFound {
-		return doc, Item{Key: key}, nil
+		return doc, Item{Key: key, Expires: l.expiry(key)}, nil
 	}
 	if err != nil {
 		return doc, Item{}, err

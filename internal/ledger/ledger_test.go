@@ -337,6 +337,41 @@ func TestTheLastAttemptFromASourceIsFound(t *testing.T) {
 	}
 }
 
+// What belongs to a dry run does not stay for ever, and goes before its record does: a
+// release of the same id would take it for its own.
+func TestADryRunIsForgottenAsAWhole(t *testing.T) {
+	const day = 24 * time.Hour
+	b := newBook()
+	for _, dryRun := range []bool{true, false} {
+		req := request("orders", "1.0.0")
+		req.DryRun = dryRun
+		id := b.create(t, req).ID
+		ok(t, b.PutArtifact(t.Context(), id, release.Artifact{Name: "code"}))
+		for range 2 {
+			ok(t, b.Note(t.Context(), id, "seen", b.time.Now()))
+			b.pass(time.Hour)
+		}
+		results, err := b.SiteResults(t.Context(), id, release.PhaseSnapshot, release.Site{Environment: "dev"})
+		ok(t, err)
+		results.Set(release.Result{Step: "one"})
+		ok(t, results.Save(t.Context()))
+		items, err := b.table.Query(t.Context(), "release/"+id, "", ledger.Page{})
+		ok(t, err)
+		want(t, "documents", len(items), 4)
+		for _, item := range items {
+			kept := item.Expires.Sub(b.time.Now())
+			switch {
+			case !dryRun:
+				want(t, "expiry of "+item.Key.String(), item.Expires, time.Time{})
+			case item.Sort == "record" && kept < 120*day: // 30 that an execution may run, and 90 that its name is taken
+				t.Errorf("%s is kept for %s, want 120 days at least", item.Key, kept)
+			case item.Sort != "record" && (kept < 90*day || kept > 110*day):
+				t.Errorf("%s is kept for %s, want some 100 days", item.Key, kept)
+			}
+		}
+	}
+}
+
 func TestADamagedDocumentIsReported(t *testing.T) {
 	b := newBook()
 	id := b.create(t, request("orders", "1.0.0")).ID

@@ -5,13 +5,31 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tagboat/tagboat/internal/release"
 )
 
-// keepDryRuns is how long the record of a dry run is kept at least.
-const keepDryRuns = 30 * 24 * time.Hour
+// How long what is known of a dry run is kept at least. Its record counts the
+// attempt, until the name of its execution may be used again: an execution can run for
+// 30 days, and Step Functions keeps its name for 90 more (API reference,
+// StartExecution). What belongs to it goes well before: a table drops what has
+// expired in any order, and the next plan of that id would find it.
+const (
+	keepDryRuns     = 130 * day
+	keepDryRunParts = 100 * day
+	day             = 24 * time.Hour
+)
+
+// expiry is that of a new document: only what belongs to a dry run has one.
+func (l *Ledger) expiry(key Key) time.Time {
+	id, ofRelease := strings.CutPrefix(key.Partition, releasePartition(""))
+	if !ofRelease || !release.IsDryRun(id) {
+		return time.Time{}
+	}
+	return l.clock.Now().Add(keepDryRunParts)
+}
 
 func releasePartition(id string) string { return "release/" + joined(id) }
 

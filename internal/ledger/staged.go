@@ -17,7 +17,8 @@ const (
 // PutArtifact records an artifact that is staged for a release. The first of a name
 // counts: plans may have been made with it.
 func (l *Ledger) PutArtifact(ctx context.Context, releaseID string, artifact release.Artifact) error {
-	_, err := l.add(ctx, Key{releasePartition(releaseID), artifactPrefix + joined(artifact.Name)}, artifact, time.Time{})
+	key := Key{releasePartition(releaseID), artifactPrefix + joined(artifact.Name)}
+	_, err := l.add(ctx, key, artifact, l.expiry(key))
 	return err
 }
 

@@ -104,6 +104,12 @@ const (
 	idHashLength    = 20
 )
 
+// dryRunSuffix ends the id of a dry run; every other id ends with its attempt.
+const dryRunSuffix = "-plan"
+
+// IsDryRun tells whether an id is that of a dry run.
+func IsDryRun(id string) bool { return strings.HasSuffix(id, dryRunSuffix) }
+
 // ID derives the release's id from the app, the source and the attempt. It is
 // of [0-9A-Za-z_-], at most 78 characters, and also the execution's name.
 func (r Request) ID() string {
@@ -111,7 +117,7 @@ func (r Request) ID() string {
 	id := fmt.Sprintf("%s-%s-%s-%d", cut(r.App, idAppLength), cut(slug(r.Version), idVersionLength),
 		hex.EncodeToString(sum[:])[:idHashLength], r.Attempt)
 	if r.DryRun {
-		id += "-plan"
+		id += dryRunSuffix
 	}
 	return id
 }
