@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/tagboat/tagboat/internal/ghapi"
+	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
 )
 
@@ -161,14 +162,51 @@ func refuseOlder(ctx context.Context, c *Core, rel *release.Release, envs []rele
 		return nil
 	}
 	for _, env := range envs {
-		live, err := c.liveVersion(ctx, rel.App, env.Name)
+		live, err := c.versionBefore(ctx, rel, env.Name)
 		if err != nil {
 			return err
 		}
-		if live != "" && release.Older(rel.Version, live) {
-			return release.Errorf(release.Denied, "version %s of app %q is older than %s, which is live in %s", rel.Version, rel.App, live, env.Name).
-				WithRemedy("Release a newer version, or go back on purpose with: tagboat release --app %s %s --retry --force", rel.App, flagOf(rel))
+		if live == "" || !release.Older(rel.Version, live) {
+			continue
 		}
+		refused := release.Errorf(release.Denied, "version %s of app %q is older than %s, which is live in %s", rel.Version, rel.App, live, env.Name)
+		if dropped := rel.Request.Artifact; dropped != "" {
+			return refused.WithRemedy("Drop it again with a newer version: drops/%s/%s/VERSION.zip", rel.App, dropped)
+		}
+		return refused.WithRemedy("Release a newer version, or go back on purpose with: tagboat release --app %s %s --retry --force", rel.App, flagOf(rel))
 	}
 	return nil
+}
+
+// How far back the last drop of an artifact is looked for: so many pages of so many releases.
+const (
+	dropPages = 10
+	dropPage  = 50
+)
+
+// versionBefore is the version that a release to an environment replaces; empty
+// if there is none. Drops of different artifacts have versions of their own: one
+// replaces the last drop of its artifact, or the release of everything that came after
+// it. What is live does not tell: two artifacts can be of one function.
+func (c *Core) versionBefore(ctx context.Context, rel *release.Release, environment string) (string, error) {
+	if rel.Request.Artifact == "" {
+		return c.liveVersion(ctx, rel.App, environment)
+	}
+	filter := ledger.Filter{App: rel.App, Limit: dropPage}
+	for range dropPages {
+		releases, err := c.Ledger.List(ctx, filter)
+		if err != nil {
+			return "", err
+		}
+		for _, before := range releases {
+			if progress, ok := before.Environment(environment); ok && progress.State == release.EnvironmentDone && replaces(before, *rel) {
+				return before.Version, nil
+			}
+			filter.Before = before.Created
+		}
+		if len(releases) < dropPage {
+			break
+		}
+	}
+	return "", nil
 }

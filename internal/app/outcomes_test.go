@@ -251,6 +251,45 @@ func TestAnUploadTakesWhatWasThereWithItsManifest(t *testing.T) {
 	}
 }
 
+// TestEachArtifactHasVersionsOfItsOwn drops two artifacts that one function uses, each with
+// versions of its own, around a release of everything.
+func TestEachArtifactHasVersionsOfItsOwn(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+	for i, test := range []struct{ artifact, version, older string }{
+		{"deps", "2.0.0", ""},
+		{"code", "1.2.0", ""},
+		{"deps", "1.9.0", "2.0.0"},
+		{"code", "1.1.0", "1.2.0"},
+		{"code", "1.3.0", ""},
+		{"", "3.0.0", ""},
+		{"deps", "2.5.0", "3.0.0"},
+		{"deps", "3.1.0", ""},
+		{"code", "3.0.1", ""},
+	} {
+		contents := map[string]string{"app.py": code(i)}
+		if test.artifact == "deps" {
+			contents = map[string]string{"python/x.py": fmt.Sprintf("x = %d\n", i)}
+		}
+		var rel release.Release
+		if test.artifact == "" {
+			rel = w.released("v"+test.version, demo.Files(demo.Handler, "2.32.3"))
+		} else {
+			if err := w.Upload(t.Context(), "drops/orders/"+test.artifact+"/"+test.version+".zip", zipped(t, contents), nil); err != nil {
+				t.Fatal(err)
+			}
+			w.settle()
+			rel = w.record(w.Answers[len(w.Answers)-1].Releases[0])
+		}
+		if test.older == "" {
+			wantState(t, rel, release.Succeeded)
+			continue
+		}
+		wantState(t, rel, release.Refused)
+		wantText(t, rel.Error, test.version, "older than "+test.older)
+	}
+	w.sound()
+}
+
 func TestDropsReplaceOneArtifact(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	wantState(t, w.released("v1.1.0", demo.Files(demo.Handler, "2.32.3")), release.Succeeded)
