@@ -12,11 +12,12 @@ import (
 
 // The limits of a connection.
 const (
-	headerTimeout = 10 * time.Second
-	readTimeout   = 30 * time.Second
-	writeTimeout  = 90 * time.Second
-	idleTimeout   = 2 * time.Minute
-	maxHeader     = 64 << 10
+	// readTimeout is for a whole request: GitHub waits 10 seconds for an answer (GitHub:
+	// handling webhook deliveries), and whoever sends more slowly holds one of the few slots meanwhile.
+	readTimeout  = 10 * time.Second
+	writeTimeout = 90 * time.Second
+	idleTimeout  = 2 * time.Minute
+	maxHeader    = 64 << 10
 	// shutdownTimeout is how long requests under way may still take at the end.
 	shutdownTimeout = 10 * time.Second
 )
@@ -24,8 +25,8 @@ const (
 // Run serves until ctx is done; then requests under way are finished.
 func Run(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
 	s := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		Handler:     handler,
+		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader,
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
