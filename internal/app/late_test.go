@@ -14,6 +14,7 @@ import (
 	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
 	"github.com/tagboat/tagboat/internal/sim"
+	"github.com/tagboat/tagboat/internal/sim/github"
 )
 
 // deliveries keep the first task of each kind and release, to deliver it again.
@@ -380,4 +381,81 @@ func TestATaskThatIsDeliveredLateIsNoReason(t *testing.T) {
 	wantState(t, rel, release.Rejected)
 	wantText(t, rel.Error, "rejected by alice")
 	w.sound()
+}
+
+// TestAStoppedCloseDoesNotReplaceWhatIsLiveSince stops an execution while its task that closes dev
+// hangs, after dev was recorded as done: its recovery hands the lease on, the next release comes to
+// its end in dev, and then the task goes on.
+func TestAStoppedCloseDoesNotReplaceWhatIsLiveSince(t *testing.T) {
+	for name, hangs := range map[string]struct {
+		call string
+		nth  int // of such calls since dev is done
+	}{
+		"what is live is read late":      {"Get live ", 1},
+		"who has the lease is read late": {"Get lease ", 2},
+		"what is live is written late":   {"Put live ", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+			w.detached = true
+			var older, newer string
+			stopped, calls := false, 0
+			w.table.onCall = func(what string, _ bool) mishap {
+				if stopped || !w.closed(older, "dev") || !strings.HasPrefix(what, hangs.call) {
+					return mishap{}
+				}
+				if calls++; calls < hangs.nth {
+					return mishap{}
+				}
+				stopped = true
+				w.Clock.Go(func() { _ = w.Local.Engine.Stop(context.Background(), older, "Stopped", "by a test") })
+				return mishap{delay: 110 * time.Second}
+			}
+			w.in(func(ctx context.Context) {
+				older = w.pushed(ctx, "v1.1.0", atOnce(t, demo.Handler))
+				w.untilTrue(ctx, older, "in dev", func(rel release.Release) bool { _, open := rel.Open(); return open })
+				newer = w.pushed(ctx, "v1.2.0", atOnce(t, demo.Handler+"\n# newer\n"))
+				began := w.Clock.Now()
+				w.untilTrue(ctx, newer, "done in dev", func(rel release.Release) bool {
+					dev, ok := rel.Environment("dev")
+					return ok && dev.State == release.EnvironmentDone
+				})
+				if took := w.Clock.Now().Sub(began); took > 100*time.Second {
+					t.Errorf("%s was done in dev after %s: the task of %s is not late", newer, took, older)
+				}
+			})
+			w.settle()
+			if !stopped {
+				t.Error("nothing hung")
+			}
+			wantState(t, w.record(older), release.FailedClean)
+			wantState(t, w.record(newer), release.Succeeded)
+			for _, l := range w.live() {
+				if l.Release != newer {
+					t.Errorf("%s in %s is recorded as %s of %s, want that of %s", l.Name, l.Environment, l.Version, l.Release, newer)
+				}
+			}
+			w.sound()
+		})
+	}
+}
+
+// closed tells, while a call of the table is made, whether a release is recorded as done in an environment.
+func (w *world) closed(id, environment string) bool {
+	item, err := w.table.Table.Get(w.t.Context(), ledger.Key{Partition: "release/" + id, Sort: "record"})
+	var rel release.Release
+	if err != nil || json.Unmarshal(item.Body, &rel) != nil {
+		return false
+	}
+	progress, ok := rel.Environment(environment)
+	return ok && progress.State == release.EnvironmentDone
+}
+
+// atOnce are the demo's files without a canary.
+func atOnce(t *testing.T, handler string) github.Files {
+	t.Helper()
+	f := demo.Files(handler, "2.32.3")
+	f["tagboat.yaml"] = github.Text(edited(t, demo.Manifest, "Canary10Percent5Minutes", "AllAtOnce"))
+	return f
 }

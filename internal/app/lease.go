@@ -269,11 +269,12 @@ func (l *Leasing) close(ctx context.Context, in Input) error {
 }
 
 // settle records what is live in an environment that is done and hands its lease
-// on. Where that was done before, others may be live there since.
+// on. Where that was done before, others may be live there since: the ledger asks
+// who holds the lease at each write, for this task may have hung in between.
 func (l *Leasing) settle(ctx context.Context, in Input, lease string, live []ledger.Live) error {
 	err := l.Ledger.Renew(ctx, lease, holder(in), leaseTTL)
 	if err == nil {
-		err = l.Ledger.PutLive(ctx, live...)
+		err = l.Ledger.PutLive(ctx, lease, holder(in), live...)
 	}
 	if err != nil && release.KindOf(err) != release.Conflict {
 		return err

@@ -151,7 +151,7 @@ func (w *world) alias(name string) {
 
 func (w *world) released(id string) {
 	w.Helper()
-	w.must(w.ledger.PutLive(w.ctx, ledger.Live{
+	w.must(w.ledger.PutLive(w.ctx, "env/orders/dev", ledger.Holder{}, ledger.Live{
 		App: "orders", Environment: "dev", Account: dev, Region: home, Kind: ledger.LiveFunction, Name: "orders-api", Release: id,
 	}))
 	w.must(w.ledger.PutArtifact(w.ctx, id, release.Artifact{Name: "code", Objects: map[string]release.Object{home: w.staged}}))
@@ -275,7 +275,7 @@ func TestWhatIsNotInOrderInsideIsTold(t *testing.T) {
 			w.released("r2")
 		}, ask(api), "staged code", doctor.Failed, "may not read"},
 		"a release that staged nothing": {func(w *world) {
-			w.must(w.ledger.PutLive(w.ctx, ledger.Live{
+			w.must(w.ledger.PutLive(w.ctx, "env/orders/dev", ledger.Holder{}, ledger.Live{
 				App: "orders", Environment: "dev", Account: dev, Region: home, Kind: ledger.LiveFunction, Name: "orders-api", Release: "r2",
 			}))
 		}, ask(api), "staged code", doctor.NotChecked, "staged nothing"},

@@ -203,9 +203,9 @@ func live(app, environment, name, version string, since time.Time) ledger.Live {
 
 func TestWhatIsLiveIsWhatWasPutLast(t *testing.T) {
 	b := newBook()
-	ok(t, b.PutLive(t.Context(), live("orders", "prod", "b", "1.0.0", start), live("orders", "prod", "a", "1.0.0", start),
+	ok(t, b.PutLive(t.Context(), env, ledger.Holder{}, live("orders", "prod", "b", "1.0.0", start), live("orders", "prod", "a", "1.0.0", start),
 		live("orders", "dev", "a", "1.1.0", start), live("orders-2", "prod", "x", "9.0.0", start)))
-	ok(t, b.PutLive(t.Context(), live("orders", "prod", "a", "1.1.0", start.Add(time.Hour))))
+	ok(t, b.PutLive(t.Context(), env, ledger.Holder{}, live("orders", "prod", "a", "1.1.0", start.Add(time.Hour))))
 	names := func(targets []ledger.Live, err error) string {
 		t.Helper()
 		ok(t, err)
@@ -220,4 +220,19 @@ func TestWhatIsLiveIsWhatWasPutLast(t *testing.T) {
 	want(t, "an app", names(b.Live(t.Context(), "orders", "")), "orders/dev/a@1.1.0 orders/prod/a@1.1.0 orders/prod/b@1.0.0")
 	want(t, "an environment", names(b.Live(t.Context(), "", "prod")), "orders/prod/a@1.1.0 orders/prod/b@1.0.0 orders-2/prod/x@9.0.0")
 	want(t, "both", names(b.Live(t.Context(), "orders", "dev")), "orders/dev/a@1.1.0")
+}
+
+// TestWhatIsLiveIsRecordedByWhoHasTheLease lets somebody else get the lease before the write.
+func TestWhatIsLiveIsRecordedByWhoHasTheLease(t *testing.T) {
+	l := newLeases(t)
+	l.acquire(l.a, "ta", false)
+	l.acquire(l.b, "tb", false)
+	ok(t, l.PutLive(t.Context(), env, l.a, live("orders", "prod", "a", "1.0.0", start)))
+	l.pass(2 * ttl)
+	ok(t, l.PutLive(t.Context(), env, l.a, live("orders", "prod", "a", "1.0.1", start)))
+	l.giveBack(l.a)
+	wantKind(t, l.PutLive(t.Context(), env, l.a, live("orders", "prod", "a", "1.0.2", start)), release.Conflict, l.a.Release, l.b.Release)
+	recorded, err := l.Live(t.Context(), "orders", "prod")
+	ok(t, err)
+	want(t, "recorded", recorded, []ledger.Live{live("orders", "prod", "a", "1.0.1", start)})
 }

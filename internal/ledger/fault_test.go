@@ -118,8 +118,8 @@ func operations() []operation {
 			}
 			return nil
 		})},
-		{"put what is live", none, only(func(ctx context.Context, l *leases) error {
-			return l.PutLive(ctx, live("orders", "dev", "f", "1", start), live("orders", "prod", "f", "1", start))
+		{"put what is live", aHolds, only(func(ctx context.Context, l *leases) error {
+			return l.PutLive(ctx, env, l.a, live("orders", "dev", "f", "1", start), live("orders", "prod", "f", "1", start))
 		})},
 		{"put an artifact", none, only(func(ctx context.Context, l *leases) error {
 			return l.PutArtifact(ctx, l.a.Release, release.Artifact{Name: "code"})

@@ -150,6 +150,15 @@ func (l *Ledger) Check(ctx context.Context, lease string, h Holder, margin time.
 	return nil
 }
 
+// holds makes sure that h holds a lease, expired or not: until another gets it, it is h's.
+func (l *Ledger) holds(ctx context.Context, lease string, h Holder) error {
+	doc, err := l.Lease(ctx, lease)
+	if err == nil && doc.Holder != h {
+		err = doc.notHeld(h)
+	}
+	return err
+}
+
 // Return gives a lease back, or stops waiting for it. If somebody else waits,
 // they are the holder when Return answers, and the caller tells them with their
 // token. Where the token turns out to be invalid and its release does not run any

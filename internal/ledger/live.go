@@ -40,8 +40,10 @@ func liveKey(l Live) Key {
 	return Key{livePartition, joined(l.App, l.Environment, l.Account, l.Region)}
 }
 
-// PutLive records what targets run now. If it fails, some may be recorded and some not.
-func (l *Ledger) PutLive(ctx context.Context, targets ...Live) error {
+// PutLive records what targets run now, in the name of h, who holds the lease. If it fails, some may
+// be recorded and some not. The error is of kind [release.Conflict] if another holds the lease: what
+// is live is the other's to record, and what it has recorded is not replaced, however late h comes.
+func (l *Ledger) PutLive(ctx context.Context, lease string, h Holder, targets ...Live) error {
 	bySite := map[Key][]Live{}
 	var keys []Key // in the caller's order, so that runs are alike
 	for _, target := range targets {
@@ -52,15 +54,20 @@ func (l *Ledger) PutLive(ctx context.Context, targets ...Live) error {
 		bySite[key] = append(bySite[key], target)
 	}
 	for _, key := range keys {
-		if err := l.putLiveSite(ctx, key, bySite[key]); err != nil {
+		if err := l.putLiveSite(ctx, key, bySite[key], func() error { return l.holds(ctx, lease, h) }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (l *Ledger) putLiveSite(ctx context.Context, key Key, targets []Live) error {
+// putLiveSite asks who holds the lease between the read of a site and its write: whoever gets the
+// lease later writes the site after that, and this write finds that its version has changed.
+func (l *Ledger) putLiveSite(ctx context.Context, key Key, targets []Live, may func() error) error {
 	_, err := edit(ctx, l, key, func(site *liveSite, found bool) error {
+		if err := may(); err != nil {
+			return err
+		}
 		if !found {
 			*site = liveSite{}
 		}
