@@ -10,14 +10,13 @@ import (
 
 	"github.com/tagboat/tagboat/internal/awsapi"
 	"github.com/tagboat/tagboat/internal/clock"
-	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/plan"
 	"github.com/tagboat/tagboat/internal/release"
 )
 
 // snapshotFresh is how long a snapshot stands for the world, if no other
-// release of the app held the environment when it was taken or brought something
-// there since. An unchanged function then costs two reads in a whole release.
+// release of the app held the environment when it was taken or has held it
+// since. An unchanged function then costs two reads in a whole release.
 // Whatever somebody changes by hand in between is seen by the steps themselves,
 // which look before they write; so is what a release changed and rolled back.
 const snapshotFresh = 2 * time.Minute
@@ -46,6 +45,9 @@ type taken struct {
 	// Busy is true if another release held the environment: what was seen may be
 	// half of a change.
 	Busy bool `json:"busy,omitempty"`
+	// Term is that of the lease in which the release saw it, or would have had it next; 0 if it
+	// changed meanwhile, if it is not known, and in the tools account, which has no lease.
+	Term int64 `json:"term,omitempty"`
 	// Part is true if a turn ended before everything was seen.
 	Part bool `json:"part,omitempty"`
 }
@@ -66,9 +68,12 @@ func (s *Snapshots) Do(ctx context.Context, in Input) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	before, err := s.busy(ctx, scope, in.Site)
+	before, busyBefore, err := s.term(ctx, scope, in.Site)
 	if err != nil {
 		return nil, err
+	}
+	if last.Part && last.Term != before {
+		before = 0 // what earlier turns saw is of another term
 	}
 	whole, err := s.take(ctx, in, scope, &snapshot)
 	switch {
@@ -77,11 +82,14 @@ func (s *Snapshots) Do(ctx context.Context, in Input) (any, error) {
 	case err != nil:
 		return s.failTurn(ctx, in, in.Site.String(), err)
 	}
-	after, err := s.busy(ctx, scope, in.Site)
+	after, busyAfter, err := s.term(ctx, scope, in.Site)
 	if err != nil {
 		return nil, err
 	}
-	last.Busy, last.Part = last.Busy || before || after, !whole
+	if last.Term = before; before != after {
+		last.Term = 0
+	}
+	last.Busy, last.Part = last.Busy || busyBefore || busyAfter, !whole
 	if err := s.store(ctx, in, snapshot, last); err != nil || whole {
 		return Turn{Status: turnDone}, err
 	}
@@ -101,29 +109,31 @@ func (s *Snapshots) resume(ctx context.Context, in Input) (taken, release.Snapsh
 	return last, snapshot, err
 }
 
-// busy tells whether another release holds the site's environment.
-func (s *Snapshots) busy(ctx context.Context, scope *scope, site release.Site) (bool, error) {
+// term is that of the site's lease, see [ledger.Lease.TermOf]; busy tells whether another
+// release has it.
+func (s *Snapshots) term(ctx context.Context, scope *scope, site release.Site) (term int64, busy bool, err error) {
 	if site.InTools() {
-		return false, nil
+		return 0, false, nil
 	}
 	lease, err := s.Ledger.Lease(ctx, leaseName(scope.app.Name, site.Environment))
-	return lease.Holder != (ledger.Holder{}) && lease.Holder.Release != scope.release.ID, err
+	if err != nil {
+		return 0, false, err
+	}
+	term, ok := lease.TermOf(scope.release.ID)
+	return term, !ok, nil
 }
 
-// fresh tells whether the release's earlier snapshot still stands.
+// fresh tells whether the release's earlier snapshot still stands. What is live and since when does
+// not tell: a release that was rolled back, or left dirty, records nothing of it, and each task
+// has a clock of its own.
 func (s *Snapshots) fresh(ctx context.Context, in Input, scope *scope) (bool, error) {
 	var last taken
 	found, err := s.Ledger.ReadNote(ctx, in.Release, snapshotKey(in.Site), &last)
-	if err != nil || !found || last.Busy || last.Part || s.Clock.Now().Sub(last.At) > snapshotFresh {
+	if err != nil || !found || last.Busy || last.Term == 0 || last.Part || s.Clock.Now().Sub(last.At) > snapshotFresh {
 		return false, err
 	}
-	live, err := s.Ledger.Live(ctx, scope.app.Name, in.Site.Environment)
-	for _, l := range live {
-		if !l.Since.Before(last.At) {
-			return false, err
-		}
-	}
-	return err == nil, err
+	term, busy, err := s.term(ctx, scope, in.Site)
+	return term == last.Term && !busy, err
 }
 
 // functionsAtOnce is how many functions are looked at before the time of the turn

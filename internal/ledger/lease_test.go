@@ -646,3 +646,36 @@ func TestAReturnThatTellsNoAttemptIsDone(t *testing.T) {
 	ok(t, err)
 	want(t, "leases", len(left), 0)
 }
+
+// TestATermIsThatOfOneRelease has a lease go from hand to hand: a release that sees the same
+// term again knows that no other had the lease in between.
+func TestATermIsThatOfOneRelease(t *testing.T) {
+	l := newLeases(t)
+	termOf := func(h ledger.Holder) string {
+		lease, err := l.Lease(t.Context(), env)
+		ok(t, err)
+		term, may := lease.TermOf(h.Release)
+		return fmt.Sprint(term, may)
+	}
+	want(t, "nobody had it yet", termOf(l.a), "1 true")
+	l.acquire(l.a, "ta", false)
+	want(t, "acquired", termOf(l.a), "1 true")
+	want(t, "of another", termOf(l.b), "1 false")
+	l.acquire(l.a, "ta2", false)
+	ok(t, l.Renew(t.Context(), env, l.a, ttl))
+	ok(t, l.TakeOver(t.Context(), env, ledger.Holder{Release: l.a.Release, Execution: "r1"}, ttl))
+	want(t, "acquired again, renewed and taken over", termOf(l.a), "1 true")
+	l.acquire(l.b, "tb", false)
+	l.giveBack(ledger.Holder{Release: l.a.Release, Execution: "r1"})
+	want(t, "handed over", termOf(l.b), "2 true")
+	l.giveBack(l.b)
+	want(t, "free again", termOf(l.a), "3 true")
+	l.acquire(l.c, "", false)
+	l.giveBack(l.c)
+	want(t, "held for one call", termOf(l.a), "4 true")
+	l.acquire(l.b, "tb", false)
+	l.end(t, l.b.Release, release.Succeeded)
+	l.pass(2 * ttl)
+	l.acquire(l.a, "ta", false)
+	want(t, "expired", termOf(l.a), "5 true")
+}

@@ -43,7 +43,10 @@ type Waiter struct {
 type Lease struct {
 	Name string `json:"name"`
 	// Holder is who may write; the zero value is nobody.
-	Holder  Holder    `json:"holder,omitzero"`
+	Holder Holder `json:"holder,omitzero"`
+	// Term counts the releases that have had the lease, the holder's last: while it is the same,
+	// no other had it, whatever clocks say. It is 0 where that was not counted yet.
+	Term    int64     `json:"term,omitempty"`
 	Since   time.Time `json:"since,omitzero"`
 	Expires time.Time `json:"expires,omitzero"`
 	// Brief is true for a lease that was taken without waiting: it is held for a
@@ -91,6 +94,9 @@ const unrestored = "not everything that it changed was restored"
 
 // grant gives the lease to h, which asked for it by the given attempt.
 func (d *Lease) grant(h Holder, attempt int64, now time.Time, ttl time.Duration) {
+	if h.Release != "" && h.Release != d.Holder.Release {
+		d.Term++
+	}
 	d.Holder, d.Attempt, d.Since, d.Expires = h, attempt, now, now.Add(ttl)
 	d.confirm()
 }
@@ -108,6 +114,15 @@ func (d *Lease) grantAgain(h Holder, attempt int64, now time.Time, ttl time.Dura
 	d.grant(h, attempt, now, ttl)
 	d.Since = since
 	return nil
+}
+
+// TermOf is the term in which a release has the lease, or would get it if it is free; ok is
+// false if another has it.
+func (d *Lease) TermOf(releaseID string) (term int64, ok bool) {
+	if d.Holder == (Holder{}) {
+		return d.Term + 1, true
+	}
+	return d.Term, d.Holder.Release == releaseID
 }
 
 // confirm records that the holder knows of the lease.

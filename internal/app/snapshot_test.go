@@ -1,0 +1,119 @@
+package app_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+
+	"github.com/tagboat/tagboat/internal/demo"
+	"github.com/tagboat/tagboat/internal/ledger"
+	"github.com/tagboat/tagboat/internal/release"
+)
+
+// TestASnapshotIsOfNoUseOnceAnotherHadTheLease brings back a release whose snapshot of dev, where
+// it is live, says that nothing is to be done: before it gets the lease, another has it and changes
+// dev, all within the two minutes for which a snapshot stands.
+func TestASnapshotIsOfNoUseOnceAnotherHadTheLease(t *testing.T) {
+	for name, test := range map[string]struct {
+		skew   time.Duration // of the clock of the other's task that closes dev
+		byHand bool          // the other changes dev and records nothing of it
+	}{
+		"a release with its clock behind": {skew: -45 * time.Second},
+		"a release with its clock ahead":  {skew: 45 * time.Second},
+		"one that recorded nothing":       {byHand: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+			wantState(t, w.released("v1.0.0", atOnce(t, demo.Handler)), release.Succeeded)
+			var other, back string
+			var looked, had time.Time
+			w.onTask = func(k task) fault {
+				switch {
+				case k.in.Release == other && k.String() == "Lease close dev":
+					return fault{skew: test.skew}
+				case k.in.Release == other && k.String() == "Lease acquire dev":
+					w.sleepUntil(func() bool { return !looked.IsZero() })
+				case k.in.Release == back && k.String() == "Plan":
+					looked = w.Clock.Now()
+				case k.in.Release == back && k.String() == "Lease acquire dev":
+					if test.byHand {
+						w.changedUnderTheLease(context.Background())
+						return fault{}
+					}
+					w.sleepUntil(func() bool {
+						lease, held := leaseOf(w, context.Background(), "env/orders/dev")
+						return held && lease.Holder.Release == other
+					})
+				case k.in.Release == back && k.String() == "Plan dev":
+					had = w.Clock.Now()
+				}
+				return fault{}
+			}
+			w.in(func(ctx context.Context) {
+				if !test.byHand {
+					other = w.pushed(ctx, "v1.1.0", atOnce(t, demo.Handler+"\n# newer\n"))
+				}
+				answer, err := w.Local.Orders().Place(ctx, orderOf("v1.0.0", true, true))
+				if err != nil || len(answer.Releases) != 1 {
+					t.Fatal(answer, err)
+				}
+				back = answer.Releases[0]
+			})
+			w.settle()
+			wantState(t, w.record(back), release.Succeeded)
+			if took := had.Sub(looked); looked.IsZero() || took <= 0 || took > 110*time.Second {
+				t.Errorf("it had the lease %s after its look: the snapshot was not that fresh", took)
+			}
+			f, err := w.Function(demo.Sites()[0], "orders-api")
+			if err != nil {
+				t.Fatal(err)
+			}
+			runs, _ := f.Version(f.Aliases["live"].Version)
+			if source, err := runs.Code.ReadFile("app.py"); err != nil || string(source) != demo.Handler {
+				t.Errorf("dev runs %q (%v), want what was brought back, %q", source, err, demo.Handler)
+			}
+			w.sound()
+		})
+	}
+}
+
+// sleepUntil waits, in the clock, until something is true.
+func (w *world) sleepUntil(is func() bool) {
+	w.t.Helper()
+	for range 600 {
+		if is() {
+			return
+		}
+		_ = w.Clock.Sleep(context.Background(), time.Second)
+	}
+	w.t.Error("what was waited for did not come within ten minutes")
+}
+
+// changedUnderTheLease brings other code to dev's callers while another than a release has the lease.
+func (w *world) changedUnderTheLease(ctx context.Context) {
+	w.t.Helper()
+	book, other := w.Local.Core().Ledger, ledger.Holder{Release: "another", Execution: "another"}
+	if held, _, err := book.Acquire(ctx, "env/orders/dev", other, ledger.Call{}, time.Hour, false); err != nil || !held {
+		w.t.Fatalf("the lease is not free: %v", err)
+	}
+	api := w.Cloud.Root(demo.Dev).Lambda(demo.Sites()[0].Region)
+	published, err := api.UpdateFunctionCode(ctx, &lambda.UpdateFunctionCodeInput{
+		FunctionName: aws.String("orders-api"), ZipFile: zipped(w.t, map[string]string{"app.py": handMade}), Publish: true,
+	})
+	if err == nil {
+		_ = w.Clock.Sleep(ctx, 10*time.Second) // until Lambda has settled
+		_, err = api.UpdateAlias(ctx, &lambda.UpdateAliasInput{
+			FunctionName: aws.String("orders-api"), Name: aws.String("live"), FunctionVersion: published.Version,
+		})
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := book.Return(ctx, "env/orders/dev", other); err != nil {
+		w.t.Fatal(err)
+	}
+}
