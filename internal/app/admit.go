@@ -158,15 +158,12 @@ func flagOf(rel *release.Release) string {
 // refuseOlder refuses a version that is older than what is live in one of the
 // environments, unless forced.
 func refuseOlder(ctx context.Context, c *Core, rel *release.Release, envs []release.Environment) error {
-	if rel.Request.Force {
-		return nil
-	}
 	for _, env := range envs {
 		live, err := c.versionBefore(ctx, rel, env.Name)
 		if err != nil {
 			return err
 		}
-		if live == "" || !release.Older(rel.Version, live) {
+		if !rel.OlderThan(live) {
 			continue
 		}
 		refused := release.Errorf(release.Denied, "version %s of app %q is older than %s, which is live in %s", rel.Version, rel.App, live, env.Name)

@@ -417,10 +417,7 @@ func TestAStoppedCloseDoesNotReplaceWhatIsLiveSince(t *testing.T) {
 				w.untilTrue(ctx, older, "in dev", func(rel release.Release) bool { _, open := rel.Open(); return open })
 				newer = w.pushed(ctx, "v1.2.0", atOnce(t, demo.Handler+"\n# newer\n"))
 				began := w.Clock.Now()
-				w.untilTrue(ctx, newer, "done in dev", func(rel release.Release) bool {
-					dev, ok := rel.Environment("dev")
-					return ok && dev.State == release.EnvironmentDone
-				})
+				w.untilDone(ctx, newer, "dev")
 				if took := w.Clock.Now().Sub(began); took > 100*time.Second {
 					t.Errorf("%s was done in dev after %s: the task of %s is not late", newer, took, older)
 				}
@@ -439,6 +436,15 @@ func TestAStoppedCloseDoesNotReplaceWhatIsLiveSince(t *testing.T) {
 			w.sound()
 		})
 	}
+}
+
+// untilDone waits, in the clock, until a release is recorded as done in an environment.
+func (w *world) untilDone(ctx context.Context, id, environment string) {
+	w.t.Helper()
+	w.untilTrue(ctx, id, "done in "+environment, func(rel release.Release) bool {
+		progress, ok := rel.Environment(environment)
+		return ok && progress.State == release.EnvironmentDone
+	})
 }
 
 // closed tells, while a call of the table is made, whether a release is recorded as done in an environment.

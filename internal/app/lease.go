@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
@@ -98,11 +97,6 @@ func asks(rel *release.Release, progress *release.Progress) bool {
 // in whose place it waits; if we crash before that, the sweep tells them.
 func (l *Leasing) queue(ctx context.Context, in Input, rel *release.Release, supersede bool) (held bool, err error) {
 	lease := leaseName(rel.App, in.Environment)
-	if supersede {
-		if err := l.supersede(ctx, rel, in.Environment); err != nil {
-			return false, err
-		}
-	}
 	held, superseded, err := l.Ledger.Acquire(ctx, lease, holder(in), ledger.Call{Token: in.Token, Attempt: in.attempt()}, leaseTTL, supersede)
 	if errors.Is(err, ledger.ErrSuperseded) {
 		return false, &TaskError{Name: errSuperseded, Err: err}
@@ -115,7 +109,10 @@ func (l *Leasing) queue(ctx context.Context, in Input, rel *release.Release, sup
 			return false, err
 		}
 	}
-	return held, nil
+	if supersede {
+		err = l.supersedeAsking(ctx, rel, in.Environment)
+	}
+	return held, err
 }
 
 func (l *Leasing) tellSuperseded(ctx context.Context, token, by, lease string) error {
@@ -126,37 +123,23 @@ func (l *Leasing) tellSuperseded(ctx context.Context, token, by, lease string) e
 	return err
 }
 
-// supersede looks at the others that still wait for the environment: a newer one
-// that waits for the lease makes this release the superseded one, and older
-// ones that wait for their approval are superseded by it.
-func (l *Leasing) supersede(ctx context.Context, rel *release.Release, environment string) error {
+// supersedeAsking tells those who still wait for their approval of an environment and are
+// replaced by a release that has got its own.
+func (l *Leasing) supersedeAsking(ctx context.Context, rel *release.Release, environment string) error {
 	active, err := l.Ledger.Active(ctx)
 	if err != nil {
 		return err
 	}
-	lease := leaseName(rel.App, environment)
-	doc, err := l.Ledger.Lease(ctx, lease)
-	if err != nil {
-		return err
-	}
 	for _, other := range active {
-		switch progress := waitingFor(&other); {
-		case other.App != rel.App || other.ID == rel.ID:
-		case other.Created.After(rel.Created) && waits(doc, other.ID):
-			return &TaskError{Name: errSuperseded, Err: release.Errorf(release.Conflict,
-				"release %q is newer and waits for %s already", other.ID, lease).
-				WithRemedy("Nothing is to be done: the newer one goes on. Look at it with: tagboat show %s", other.ID)}
-		case other.Created.Before(rel.Created) && progress != nil && progress.Name == environment:
-			if err := l.tellSuperseded(ctx, progress.Approval.Token, rel.ID, lease); err != nil {
-				return err
-			}
+		progress := waitingFor(&other)
+		if other.App != rel.App || progress == nil || progress.Name != environment || !rel.Replaces(&other) {
+			continue
+		}
+		if err := l.tellSuperseded(ctx, progress.Approval.Token, rel.ID, leaseName(rel.App, environment)); err != nil {
+			return err
 		}
 	}
 	return nil
-}
-
-func waits(lease ledger.Lease, releaseID string) bool {
-	return slices.ContainsFunc(lease.Waiters, func(w ledger.Waiter) bool { return w.Release == releaseID })
 }
 
 // giveBack returns the lease while a person looks at a changed plan. What is delivered

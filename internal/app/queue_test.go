@@ -10,6 +10,7 @@ import (
 	"github.com/tagboat/tagboat/internal/demo"
 	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
+	"github.com/tagboat/tagboat/internal/webhook"
 )
 
 // leaseOf reads a lease inside of the clock.
@@ -92,6 +93,49 @@ func TestANewerReleaseSupersedesThoseThatWait(t *testing.T) {
 	}
 	wantText(t, w.record(ids[1]).Error, ids[2], "replaced it")
 	w.sound()
+}
+
+// TestAnOlderVersionDoesNotSupersedeANewerOne lets three versions come while the first has dev: the
+// event of an older one late, or that of a newer one where a clock is behind. The newer goes on.
+func TestAnOlderVersionDoesNotSupersedeANewerOne(t *testing.T) {
+	for name, test := range map[string]struct {
+		waits, comes string
+		skew         time.Duration // of the clock of the webhook that takes the last one
+		ends         string        // superseded
+	}{
+		"an event came late":             {waits: "v1.2.0", comes: "v1.1.0", ends: "v1.1.0"},
+		"an event came late, by a clock": {waits: "v1.2.0", comes: "v1.1.0", skew: -45 * time.Second, ends: "v1.1.0"},
+		"a clock is behind":              {waits: "v1.1.0", comes: "v1.2.0", skew: -45 * time.Second, ends: "v1.1.0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			registry := edited(t, demo.Registry, "    drop_manifest:", "    concurrency: supersede\n    drop_manifest:")
+			w := newWorld(t, worldOptions{registry: quickly(t, registry)})
+			ids := map[string]string{}
+			w.in(func(ctx context.Context) {
+				first := w.pushed(ctx, "v1.0.0", quick(t, code(0)))
+				w.untilTrue(ctx, first, "in dev", func(rel release.Release) bool { _, open := rel.Open(); return open })
+				ids[test.waits] = w.pushed(ctx, test.waits, quick(t, code(1)))
+				w.until(ctx, ids[test.waits], release.Waiting)
+				parts := *w.Local.Parts
+				parts.Clock = skewed{parts.Clock, test.skew}
+				w.Hooks = parts.Webhook(&webhook.CachedSecrets{
+					Clock: w.Clock, Read: func(context.Context) ([]string, error) { return []string{demo.Secret}, nil },
+				})
+				ids[test.comes] = w.pushed(ctx, test.comes, quick(t, code(2)))
+				w.until(ctx, ids[test.ends], release.Superseded)
+			})
+			w.settle()
+			wantState(t, w.record(ids["v1.2.0"]), release.Succeeded)
+			wantText(t, w.record(ids["v1.1.0"]).Error, ids["v1.2.0"])
+			for _, l := range w.live() {
+				if l.Version != "1.2.0" {
+					t.Errorf("%s in %s is at %s, want 1.2.0", l.Name, l.Environment, l.Version)
+				}
+			}
+			w.sound()
+		})
+	}
 }
 
 // TestAnOlderReleaseDoesNotSupersedeANewerOne delays the second of three on its
@@ -197,5 +241,38 @@ func TestANewerReleaseSupersedesOneThatWaitsForItsApproval(t *testing.T) {
 	})
 	w.settle()
 	wantState(t, w.record(newer), release.Succeeded)
+	w.sound()
+}
+
+// TestAnOlderVersionDoesNotSupersedeANewerOneThatAsks lets a newer version wait for its approval
+// of dev when an older one, whose event came late, has got its own.
+func TestAnOlderVersionDoesNotSupersedeANewerOneThatAsks(t *testing.T) {
+	registry := edited(t, approving(t), "    drop_manifest:", "    concurrency: supersede\n    drop_manifest:",
+		"external_id: tagboat-dev\n", "external_id: tagboat-dev\n    approval: required\n")
+	w := newWorld(t, worldOptions{registry: quickly(t, registry)})
+	var older, newer string
+	w.in(func(ctx context.Context) {
+		newer = w.pushed(ctx, "v1.2.0", quick(t, code(2)))
+		w.until(ctx, newer, release.WaitingApproval)
+		older = w.pushed(ctx, "v1.1.0", quick(t, code(1)))
+		w.until(ctx, older, release.WaitingApproval)
+		w.approve(ctx, older, "alice", true)
+		w.untilDone(ctx, older, "dev")
+		w.until(ctx, newer, release.WaitingApproval)
+		w.until(ctx, older, release.WaitingApproval)
+		w.approve(ctx, older, "alice", false)
+		w.approve(ctx, newer, "alice", true)
+		w.untilTrue(ctx, newer, "asking again, since dev has changed", func(rel release.Release) bool {
+			dev, _ := rel.Environment("dev")
+			return rel.State == release.WaitingApproval && dev.Approval.Answered.IsZero()
+		})
+		w.approve(ctx, newer, "alice", true)
+		w.untilDone(ctx, newer, "dev")
+		w.until(ctx, newer, release.WaitingApproval)
+		w.approve(ctx, newer, "alice", true)
+	})
+	w.settle()
+	wantState(t, w.record(newer), release.Succeeded)
+	wantState(t, w.record(older), release.Rejected)
 	w.sound()
 }

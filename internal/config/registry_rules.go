@@ -52,7 +52,7 @@ func registryRules() map[string]rule {
 		"apps[].sharing.organization": {doc: "whether layers may be shared with the whole organisation"},
 		"apps[].sharing.public":       {doc: "whether layers may be shared with everyone"},
 		"apps[].concurrency": oneOf(release.ConcurrencyQueue, release.ConcurrencySupersede).
-			says("what a newer release does to those that still wait: queue behind them (the default) or replace them"),
+			says("what a newer release does to those that still wait: queue behind them (the default) or replace them. An older version whose event comes late replaces none that is newer, unless it is forced: it is replaced itself"),
 		"apps[].drop_manifest": relativeFile.says("the key in the state bucket of the manifest for drops"),
 	}
 }

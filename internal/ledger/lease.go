@@ -38,19 +38,21 @@ func (l *Ledger) editLease(ctx context.Context, name string, change func(*Lease)
 // An attempt to acquire that comes later than a following one of the same release is refused
 // with [release.Conflict]: nobody waits for its token any more.
 //
-// With supersede, those that came earlier and still wait are removed; the caller
-// tells them with their tokens. They are answered again when Acquire is repeated, until they Return.
+// With supersede, those that still wait and are replaced by the release (see [release.Release.Replaces])
+// are removed; the caller tells them with their tokens. They are answered again when Acquire is repeated,
+// until they Return. If one that waits replaces the release, the error has [ErrSuperseded] in its chain.
 //
 // An expired lease is only taken from a release that has ended and is not dirty:
 // until then its targets may be half changed.
 func (l *Ledger) Acquire(ctx context.Context, lease string, h Holder, call Call, ttl time.Duration, supersede bool) (
 	held bool, superseded []Waiter, err error) {
-	wanted := Waiter{Holder: h, Call: call, TTL: ttl}
+	var rel release.Release
 	if call.Token != "" {
-		if wanted.Created, err = l.created(ctx, h.Release); err != nil {
+		if rel, err = l.known(ctx, h.Release, l.clock.Now()); err != nil {
 			return false, nil, err
 		}
 	}
+	wanted := Waiter{Holder: h, Call: call, Created: rel.Created, TTL: ttl}
 	doc, err := l.editLease(ctx, lease, func(doc *Lease) error {
 		now := l.clock.Now()
 		wanted.Since = now
@@ -66,7 +68,9 @@ func (l *Ledger) Acquire(ctx context.Context, lease string, h Holder, call Call,
 				return err
 			}
 			if supersede {
-				doc.supersede(h.Release, now)
+				if err := l.supersede(ctx, doc, &rel); err != nil {
+					return err
+				}
 			}
 		}
 		free, err := l.free(ctx, doc)
@@ -86,13 +90,36 @@ func (l *Ledger) Acquire(ctx context.Context, lease string, h Holder, call Call,
 	return doc.Holder == h, doc.supersededBy(h.Release), nil
 }
 
-// created is when a release was; now, if it is not known.
-func (l *Ledger) created(ctx context.Context, releaseID string) (time.Time, error) {
+// known is a release, or what is known of one that waits without a record: when it was created.
+func (l *Ledger) known(ctx context.Context, releaseID string, created time.Time) (release.Release, error) {
 	rel, found, err := l.find(ctx, releaseID)
 	if !found {
-		return l.clock.Now(), err
+		rel = release.Release{ID: releaseID, Created: created, State: release.Waiting}
 	}
-	return rel.Created, err
+	return rel, err
+}
+
+// supersede removes those who wait and are replaced by a release, unless it is itself
+// replaced by one of them. Who has ended, or was halted, waits no more.
+func (l *Ledger) supersede(ctx context.Context, doc *Lease, by *release.Release) error {
+	now := l.clock.Now()
+	var stay []Waiter
+	for _, w := range doc.Waiters {
+		other, err := l.known(ctx, w.Release, w.Created)
+		switch {
+		case err != nil:
+			return err
+		case w.Release == by.ID, other.State.Ended(), other.Halted != nil:
+			stay = append(stay, w)
+		case other.Replaces(by):
+			return release.Errorf(release.Conflict, "release %q is newer and waits for %s already: %w", other.ID, doc.Name, ErrSuperseded).
+				WithRemedy("Nothing is to be done: the newer one goes on. Look at it with: tagboat show %s", other.ID)
+		default:
+			doc.Superseded = append(doc.Superseded, Superseded{Waiter: w, By: by.ID, At: now})
+		}
+	}
+	doc.Waiters = stay
+	return nil
 }
 
 // free tells whether a lease may be given to another release than its holder's.

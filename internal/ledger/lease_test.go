@@ -130,9 +130,9 @@ func TestOfThoseWhoWaitTheReleaseThatWasCreatedFirstGoesFirst(t *testing.T) {
 	l.wantQueue(l.b.Release+"=t", l.a.Release+"=t", later[0].Release+"=t", later[2].Release+"=t")
 	l.acquire(later[0], "again", false)
 	l.wantQueue(l.b.Release+"=t", l.a.Release+"=t", later[0].Release+"=again", later[2].Release+"=t")
-	_, superseded := l.acquire(later[0], "again", true)
-	want(t, "superseded", len(superseded), 2)
-	l.wantQueue(later[0].Release+"=again", later[2].Release+"=t")
+	_, superseded := l.acquire(later[2], "again", true)
+	want(t, "superseded", len(superseded), 3)
+	l.wantQueue(later[2].Release + "=again")
 }
 
 func TestWithoutATokenNobodyWaits(t *testing.T) {
@@ -280,14 +280,40 @@ func TestASupersededReleaseIsForgottenWhenNoExecutionCanAskAnyMore(t *testing.T)
 	want(t, "superseded a month later", len(l.lease().Superseded), 0)
 }
 
-func TestAnOlderReleaseThatAcquiresAgainSupersedesNoNewerOne(t *testing.T) {
+// TestANewerVersionThatWaitsIsSupersededByNoOlderOne lets an older version ask later, or once more.
+func TestANewerVersionThatWaitsIsSupersededByNoOlderOne(t *testing.T) {
 	l := newLeases(t)
 	l.acquire(l.a, "ta", false)
+	l.acquire(l.c, "tc", true)
+	l.pass(time.Second)
+	late := l.create(t, request("orders", "0.9.0"))
+	for _, older := range []ledger.Holder{l.b, {Release: late.ID, Execution: late.ID}} {
+		_, _, err := l.Acquire(t.Context(), env, older, ledger.Call{Token: "t"}, ttl, true)
+		wantKind(t, err, release.Conflict, l.c.Release)
+		if !errors.Is(err, ledger.ErrSuperseded) {
+			t.Errorf("error %v, want %v in its chain", err, ledger.ErrSuperseded)
+		}
+		l.wantQueue(l.c.Release + "=tc")
+	}
 	l.acquire(l.b, "tb", false)
-	l.acquire(l.c, "tc", false)
-	_, superseded := l.acquire(l.b, "tb2", true)
+	_, _, err := l.Acquire(t.Context(), env, l.b, ledger.Call{Token: "tb2"}, ttl, true)
+	wantKind(t, err, release.Conflict, l.c.Release)
+	l.wantQueue(l.c.Release+"=tc", l.b.Release+"=tb")
+}
+
+// TestWhoIsHaltedSupersedesNobody although it is newer: it waits no more.
+func TestWhoIsHaltedSupersedesNobody(t *testing.T) {
+	l := newLeases(t)
+	l.acquire(l.a, "ta", false)
+	l.acquire(l.c, "tc", true)
+	_, err := l.Update(t.Context(), l.c.Release, "", func(rel *release.Release) error {
+		rel.Halted = &release.Halt{By: "jo", Reason: "x", At: start}
+		return nil
+	})
+	ok(t, err)
+	_, superseded := l.acquire(l.b, "tb", true)
 	want(t, "superseded", len(superseded), 0)
-	l.wantQueue(l.b.Release+"=tb2", l.c.Release+"=tc")
+	l.wantQueue(l.c.Release+"=tc", l.b.Release+"=tb")
 }
 
 func TestAnExpiredLeaseIsOnlyGrantedWhenItsReleaseHasEndedClean(t *testing.T) {

@@ -167,15 +167,6 @@ func (d *Lease) next(releaseID string) bool {
 	return len(d.Waiters) == 0 || d.Waiters[0].Release == releaseID
 }
 
-// supersede removes those who wait in front of a release.
-func (d *Lease) supersede(by string, now time.Time) {
-	i := d.position(by)
-	for _, w := range d.Waiters[:i] {
-		d.Superseded = append(d.Superseded, Superseded{Waiter: w, By: by, At: now})
-	}
-	d.Waiters = d.Waiters[i:]
-}
-
 func (d *Lease) supersededBy(releaseID string) []Waiter {
 	var waiters []Waiter
 	for _, s := range d.Superseded {

@@ -8,6 +8,7 @@
 package release
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -276,6 +277,25 @@ func (r *Release) Open() (*Progress, bool) {
 		}
 	}
 	return nil, false
+}
+
+// OlderThan tells whether the release would be refused where a version is live: it
+// brings an older one, and was not forced to.
+func (r *Release) OlderThan(live string) bool { return !r.Request.Force && Older(r.Version, live) }
+
+// Replaces tells whether, of two releases that wait for the same environment, this one
+// takes the other's place: one of the two does. It is the one that would be live if they
+// ran in the order in which they were created, which is not that of the versions where
+// an event came late or a clock is off.
+func (r *Release) Replaces(other *Release) bool {
+	if r.createdAfter(other) {
+		return !r.OlderThan(other.Version)
+	}
+	return other.OlderThan(r.Version)
+}
+
+func (r *Release) createdAfter(other *Release) bool {
+	return cmp.Or(r.Created.Compare(other.Created), cmp.Compare(r.ID, other.ID)) > 0
 }
 
 // Older tells whether version is older than live. What is not SemVer has no

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestRequestID(t *testing.T) {
@@ -89,6 +90,41 @@ func TestOlder(t *testing.T) {
 	for _, test := range tests {
 		if got := Older(test.version, test.live); got != test.older {
 			t.Errorf("Older(%q, %q): got %t, want %t", test.version, test.live, got, test.older)
+		}
+	}
+}
+
+// TestOfTwoReleasesOneReplacesTheOther as what comes last if they run one after the other: of
+// those that came in this order, the second unless it would be refused as older.
+func TestOfTwoReleasesOneReplacesTheOther(t *testing.T) {
+	tests := []struct {
+		name, first, second string
+		forced              string
+		winner              string
+	}{
+		{name: "the versions are in order", first: "1.1.0", second: "1.2.0", winner: "1.2.0"},
+		{name: "an event came late", first: "1.2.0", second: "1.1.0", winner: "1.2.0"},
+		{name: "an older one is forced", first: "1.2.0", second: "1.1.0", forced: "1.1.0", winner: "1.1.0"},
+		{name: "a newer one comes after a forced one", first: "1.1.0", second: "1.2.0", forced: "1.1.0", winner: "1.2.0"},
+		{name: "an older one comes after a forced one", first: "1.2.0", second: "1.1.0", forced: "1.2.0", winner: "1.2.0"},
+		{name: "a forced one is newer", first: "1.1.0", second: "1.2.0", forced: "1.2.0", winner: "1.2.0"},
+		{name: "versions without an order", first: "nightly-2", second: "nightly-1", winner: "nightly-1"},
+		{name: "one without an order", first: "1.2.0", second: "nightly", winner: "nightly"},
+		{name: "the same core", first: "1.2.0+b", second: "1.2.0+a", winner: "1.2.0+a"},
+	}
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, test := range tests {
+		first, second := Release{ID: "a", Version: test.first, Created: now}, Release{ID: "b", Version: test.second, Created: now.Add(time.Second)}
+		first.Request.Force, second.Request.Force = test.first == test.forced, test.second == test.forced
+		if got, want := second.Replaces(&first), test.second == test.winner; got != want {
+			t.Errorf("%s: %s replaces %s: got %t, want %t", test.name, test.second, test.first, got, want)
+		}
+		if got, want := first.Replaces(&second), test.first == test.winner; got != want {
+			t.Errorf("%s: %s replaces %s: got %t, want %t", test.name, test.first, test.second, got, want)
+		}
+		first.Created = second.Created
+		if first.Replaces(&second) == second.Replaces(&first) {
+			t.Errorf("%s, created at the same time: neither replaces the other, or each", test.name)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/tagboat/tagboat/internal/ledger"
@@ -109,6 +110,9 @@ func (w *world) judgeEnd(rel release.Release) {
 	if rel.Error == "" {
 		w.fail("release %s ended as %s without a reason", rel.ID, rel.State)
 	}
+	if rel.State == release.Superseded {
+		w.judgeSuperseded(rel)
+	}
 	if rel.State == release.FailedDirty && rel.Remedy == "" {
 		w.fail("release %s ended dirty without a remedy", rel.ID)
 	}
@@ -119,6 +123,23 @@ func (w *world) judgeEnd(rel release.Release) {
 		if p.State != release.EnvironmentDone {
 			w.judgeRestored(rel, p)
 		}
+	}
+}
+
+// judgeSuperseded looks at who took the place of a release: never an older version, unless it was forced.
+func (w *world) judgeSuperseded(rel release.Release) {
+	named := false
+	for id, by := range w.records {
+		if id == rel.ID || !strings.Contains(rel.Error, strconv.Quote(id)) {
+			continue
+		}
+		named = true
+		if by.OlderThan(rel.Version) {
+			w.fail("release %s was superseded by %s of the older version %s", rel.ID, id, by.Version)
+		}
+	}
+	if !named {
+		w.fail("release %s was superseded, but does not say by which: %q", rel.ID, rel.Error)
 	}
 }
 

@@ -189,6 +189,18 @@ var plants = []plant{
 		rel.Error = ""
 		g.judgeEnd(rel)
 	}},
+	{"release %s was superseded by %s of the older version %s", "", func(g *garden) {
+		by := g.running()
+		by.Version = "0.9.0"
+		g.records[by.ID] = by
+		rel := g.failed(release.Superseded, release.EnvironmentDone)
+		rel.Error = `release "running" replaced it while it waited`
+		g.judgeEnd(rel)
+		delete(g.records, by.ID)
+	}},
+	{"release %s was superseded, but does not say by which: %q", "", func(g *garden) {
+		g.judgeEnd(g.failed(release.Superseded, release.EnvironmentDone))
+	}},
 	{"release %s ended dirty without a remedy", "", func(g *garden) {
 		rel := g.failed(release.FailedDirty, release.EnvironmentDone)
 		rel.Remedy = ""
