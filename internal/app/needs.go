@@ -98,7 +98,7 @@ func (c *Core) needs(ctx context.Context, pruning *release.Release) (*needs, err
 			n.addMade(past.Results)
 		}
 	}
-	return n, c.addGood(ctx, n, history)
+	return n, c.addGood(ctx, n, pruning.App)
 }
 
 // mayGoOn tells whether somebody still acts for a release: itself, or the person
@@ -220,6 +220,15 @@ func (c *Core) addRunning(ctx context.Context, n *needs, pruning *release.Releas
 	}
 	n.addResults(results)
 	n.addAccounts(results)
+	if own && rel.Request.Restores != "" {
+		earlier, err := c.past(ctx, rel.Request.Restores)
+		if err == nil {
+			err = c.addRan(ctx, n, earlier, rel.Request.Environment)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	pointers := []release.Pointer{rel.Plan}
 	for _, progress := range rel.Environments {
 		pointers = append(pointers, progress.Plan)
@@ -260,8 +269,13 @@ func (c *Core) addPlan(ctx context.Context, n *needs, pointer release.Pointer) (
 		return nil, release.Errorf(release.Internal, "plan %q: %w", pointer.Key, err)
 	}
 	for _, step := range plan.Steps {
-		if step.Function != nil {
-			n.addBefore(objectName(step.Site, step.Function.Name), step.Function.Before)
+		if step.Function == nil {
+			continue
+		}
+		object := objectName(step.Site, step.Function.Name)
+		n.addBefore(object, step.Function.Before)
+		if former := step.Function.Former; former != nil {
+			add(n.kept, object, former.Version)
 		}
 	}
 	return &plan, nil
@@ -282,24 +296,23 @@ func (n *needs) addBefore(object string, before release.FunctionState) {
 }
 
 // addGood adds what the last good release brought to each environment and found
-// there, and what the one before it brought: that is what the last one would be
-// rolled back to.
-func (c *Core) addGood(ctx context.Context, n *needs, history []ledger.Past) error {
-	seen := map[string]int{}
-	for _, past := range history {
-		for _, progress := range past.Release.Environments {
-			if progress.State != release.EnvironmentDone {
-				continue
-			}
-			seen[progress.Name]++
+// there, and what the one before it and the one that would be rolled back to had live.
+func (c *Core) addGood(ctx context.Context, n *needs, app string) error {
+	for _, environment := range n.environments() {
+		good := n.good(environment)
+		back, found := backFrom(app, environment, good)
+		for i, past := range good {
 			var err error
-			switch seen[progress.Name] {
-			case 1:
+			switch {
+			case i == 0:
 				n.addResults(past.Results)
+				progress, _ := past.Release.Environment(environment) // it is done there
 				_, err = c.addPlan(ctx, n, progress.Plan)
-			case 2:
+			case i == 1:
 				n.addResults(past.Results)
-				err = c.addLayers(ctx, n, progress.Plan)
+				err = c.addRan(ctx, n, past, environment)
+			case found && past.Release.ID == back:
+				err = c.addRan(ctx, n, past, environment)
 			}
 			if err != nil {
 				return err
@@ -309,16 +322,21 @@ func (c *Core) addGood(ctx context.Context, n *needs, history []ledger.Past) err
 	return nil
 }
 
-// addLayers adds the layer versions that a plan brought.
-func (c *Core) addLayers(ctx context.Context, n *needs, pointer release.Pointer) error {
-	var plan release.Plan
-	if err := c.Documents.Get(ctx, pointer, &plan); err != nil {
-		return err
+// addRan adds what a release had live in an environment, and the layer versions that it brought.
+func (c *Core) addRan(ctx context.Context, n *needs, past ledger.Past, environment string) error {
+	ran, layers, err := c.ran(ctx, past, environment)
+	for site, functions := range ran {
+		for name, content := range functions {
+			add(n.kept, objectName(site, name), content.Version)
+			for _, arn := range content.LayerARNs() {
+				n.arns[arn] = true
+			}
+		}
 	}
-	for _, arn := range plan.Layers {
+	for _, arn := range layers {
 		n.arns[arn] = true
 	}
-	return nil
+	return err
 }
 
 // usesLayer tells whether a layer version is live or named by a plan.

@@ -116,6 +116,9 @@ func (p *Planning) input(ctx context.Context, scope *scope, sites []release.Site
 	if input.Revoked, err = p.Ledger.Revocations(ctx, ""); err != nil {
 		return plan.Input{}, err
 	}
+	if err := p.addFormer(ctx, scope, &input); err != nil {
+		return plan.Input{}, err
+	}
 	input.Snapshots, err = p.snapshots(ctx, scope.release.ID, sites)
 	return input, err
 }

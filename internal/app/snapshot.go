@@ -200,7 +200,11 @@ func (s *Snapshots) looks(ctx context.Context, in Input, scope *scope) (plan.Loo
 			published[release.LayerKey(in.Site.Region, release.LayerRef(look.Name, look.Digest))] = arn
 		}
 	}
-	return plan.Wants(input, published, in.Site)
+	looks, err := plan.Wants(input, published, in.Site)
+	for i := range looks.Functions {
+		looks.Functions[i].Whole = scope.release.Request.Restores != ""
+	}
+	return looks, err
 }
 
 func (s *Snapshots) store(ctx context.Context, in Input, snapshot release.Snapshot, t taken) error {

@@ -134,7 +134,8 @@ func (h history) target(u Undo) (release.Release, error) {
 		from = slices.IndexFunc(h, func(rel release.Release) bool { return rel.ID == live.Request.Restores })
 	}
 	for _, rel := range h[max(from, 0):] {
-		if rel.Request.Restores != "" || rel.Version == live.Version || !replaces(rel, live) {
+		rel, found := h.original(rel)
+		if !found || rel.Version == live.Version || !replaces(rel, live) {
 			continue
 		}
 		if u.To == "" || rel.Version == u.To {
@@ -147,6 +148,18 @@ func (h history) target(u Undo) (release.Release, error) {
 	}
 	return live, release.Errorf(release.NotFound, "version %s of app %q was never good in %s; want one of %s", u.To, u.App, u.Environment, h.versions()).
 		WithRemedy("See them with: tagboat releases --app %s", u.App)
+}
+
+// original is the release itself or, of one that brought an earlier one back, that one.
+func (h history) original(rel release.Release) (release.Release, bool) {
+	if rel.Request.Restores == "" {
+		return rel, true
+	}
+	i := slices.IndexFunc(h, func(earlier release.Release) bool { return earlier.ID == rel.Request.Restores })
+	if i < 0 {
+		return rel, false
+	}
+	return h[i], true
 }
 
 // replaces tells whether bringing rel back replaces all that live brought: a

@@ -12,9 +12,10 @@
 //   - the weight of an alias is read from the alias, and an interval that is in
 //     doubt begins anew.
 //
-// Only code, layers, runtime, handler and the named variables are ever written,
-// each write with the RevisionId of what it was decided by. Where somebody else
-// changes the same things meanwhile, the step ends with a conflict.
+// Only code, layers, runtime, handler and the named variables (all of them where an
+// earlier release is brought back) are ever written, each write with the RevisionId
+// of what it was decided by. Where somebody else changes the same things meanwhile,
+// the step ends with a conflict.
 package function
 
 import (

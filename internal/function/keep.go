@@ -65,17 +65,3 @@ func (u *update) variablesKept() bool {
 	live := u.step.Before.Live
 	return live != nil && live.Version != release.LatestVersion && maps.Equal(live.Environment, u.before.variables)
 }
-
-// merged are the variables to write: those that are there, with the step's. It
-// is nil if they stay.
-func (u *update) merged(latest found) map[string]string {
-	if len(u.step.Environment) == 0 || maps.Equal(latest.content.Environment, u.goal.variables) {
-		return nil
-	}
-	variables := maps.Clone(latest.variables)
-	if variables == nil {
-		variables = map[string]string{}
-	}
-	maps.Copy(variables, u.step.Environment)
-	return variables
-}

@@ -88,6 +88,7 @@ func content(c *types.FunctionConfiguration) release.Content {
 	}
 	if c.Environment != nil {
 		content.Environment = release.HashVariables(c.Environment.Variables)
+		content.Unreadable = c.Environment.Error != nil
 	}
 	if c.DeadLetterConfig != nil {
 		content.DeadLetter = aws.ToString(c.DeadLetterConfig.TargetArn)

@@ -118,7 +118,7 @@ func (u *update) formerCode(ctx context.Context) (release.Object, error) {
 // restoreSettings writes layers, runtime, handler and variables as they were found.
 func (u *update) restoreSettings(ctx context.Context, latest found) (time.Duration, error) {
 	var variables map[string]string
-	if len(u.step.Environment) > 0 && !maps.Equal(latest.content.Environment, u.before.variables) {
+	if u.setsVariables() && !maps.Equal(latest.content.Environment, u.before.variables) {
 		var err error
 		if variables, err = u.formerVariables(ctx); err != nil {
 			return 0, err

@@ -48,7 +48,7 @@ func observe(ctx context.Context, api Reader, site release.Site, want release.Wa
 		if err := observeAlias(ctx, api, site, want, &state); err != nil {
 			return state, err
 		}
-		if want.Unchanged(state) {
+		if !want.Whole && want.Unchanged(state) {
 			return state, nil
 		}
 	}

@@ -22,31 +22,6 @@ func stateOf(c release.Content) state {
 	return state{c.CodeSHA256, c.LayerARNs(), c.Runtime, c.Handler, c.Environment}
 }
 
-// changed is the state after a step, whose layers are resolved to ARNs.
-func (s state) changed(step *release.FunctionStep, layers []string) state {
-	if step.Code != nil {
-		s.code = step.Code.CodeSHA256
-	}
-	if step.Layers != nil {
-		s.layers = layers
-	}
-	if step.Runtime != "" {
-		s.runtime = step.Runtime
-	}
-	if step.Handler != "" {
-		s.handler = step.Handler
-	}
-	if len(step.Environment) > 0 {
-		variables := maps.Clone(s.variables)
-		if variables == nil {
-			variables = map[string]string{}
-		}
-		maps.Copy(variables, release.HashVariables(step.Environment))
-		s.variables = variables
-	}
-	return s
-}
-
 func (s state) sameSettings(other state) bool {
 	return slices.Equal(s.layers, other.layers) && s.runtime == other.runtime &&
 		s.handler == other.handler && maps.Equal(s.variables, other.variables)
@@ -97,7 +72,7 @@ type progress struct {
 func (u *update) compare(latest found) (progress, error) {
 	now := stateOf(latest.content)
 	if latest.unreadable != "" {
-		if len(u.step.Environment) > 0 {
+		if u.setsVariables() {
 			return progress{}, unreadable(u.w.Target.Site, u.step.Name, latest)
 		}
 		now.variables = u.before.variables // they are not written, whatever they are

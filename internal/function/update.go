@@ -35,7 +35,7 @@ func (f *Functions) update(ctx context.Context, w *release.Work, phase release.P
 	if err != nil {
 		return nil, err
 	}
-	u.goal = u.before.changed(step, layers)
+	u.goal = stateOf(step.Goal(layers))
 	u.api, err = f.cfg.Lambda(ctx, w.Target, phase)
 	return u, err
 }
@@ -69,7 +69,7 @@ func (u *update) apply(ctx context.Context) (time.Duration, error) {
 func (u *update) advance(ctx context.Context, latest found, at progress) (time.Duration, error) {
 	repair := latest.failure != ""
 	switch {
-	case u.step.Code != nil && (!at.codeDone || repair):
+	case !at.codeDone || u.step.Code != nil && repair:
 		return u.updateCode(ctx, latest)
 	case !at.settingsDone || repair:
 		return u.updateSettings(ctx, latest)
@@ -87,10 +87,17 @@ func (u *update) wrote(latest found) bool {
 }
 
 func (u *update) updateCode(ctx context.Context, latest found) (time.Duration, error) {
+	object, err := u.newCode(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := u.variables(ctx, latest); err != nil { // better known before the first write than after it
+		return 0, err
+	}
 	if wait, err := u.keepLatest(ctx, latest); wait > 0 || err != nil {
 		return wait, err
 	}
-	return u.putCode(ctx, latest, u.step.Code.Object, func(at progress) bool { return at.codeDone })
+	return u.putCode(ctx, latest, object, func(at progress) bool { return at.codeDone })
 }
 
 // putCode writes code, leaving the architectures as they are: without them,
@@ -114,10 +121,14 @@ func (u *update) putCode(ctx context.Context, latest found, object release.Objec
 }
 
 func (u *update) updateSettings(ctx context.Context, latest found) (time.Duration, error) {
+	variables, err := u.variables(ctx, latest)
+	if err != nil {
+		return 0, err
+	}
 	if wait, err := u.keepLatest(ctx, latest); wait > 0 || err != nil {
 		return wait, err
 	}
-	return u.putSettings(ctx, latest, u.goal, u.merged(latest), func(at progress) bool { return at.settingsDone })
+	return u.putSettings(ctx, latest, u.goal, variables, func(at progress) bool { return at.settingsDone })
 }
 
 // putSettings writes those settings that differ. Where none does, the handler is

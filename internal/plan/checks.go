@@ -54,7 +54,7 @@ func (c change) name() string { return at("function", c.spec.Name, c.site) }
 // checkUpdate reports what Lambda would refuse, or would do otherwise than the manifest's author means.
 func (p *planner) checkUpdate(c change) {
 	if c.state.Latest.PackageType == imagePackage {
-		if c.spec.Artifact != "" || len(c.spec.Layers) > 0 {
+		if c.code || c.spec.Artifact != "" || len(c.spec.Layers) > 0 {
 			p.violation("take its artifact and layers out of the manifest, or create it as a zip function",
 				"%s: want a zip function for the manifest's code and layers, got a container image", c.name())
 		}
@@ -89,7 +89,7 @@ func (p *planner) checkLayers(c change) {
 			c.name(), maxLayers, len(c.layers), shortList(c.layers))
 	}
 	latest := c.state.Latest
-	runtime := orElse(c.spec.Runtime, latest.Runtime)
+	runtime := orElse(c.spec.Runtime, c.stays(latest).Runtime)
 	for _, own := range c.refs {
 		layer := c.wanted.layers[own.Version].spec
 		if len(layer.Runtimes) > 0 && !slices.Contains(layer.Runtimes, runtime) {
@@ -109,12 +109,12 @@ func (p *planner) checkLayers(c change) {
 // checkSize adds up what is known of the unzipped size. Of code and layers that
 // are not the release's only the zipped size can be read, which is less.
 func (p *planner) checkSize(c change) {
-	latest := c.state.Latest
-	zipped := make(map[string]int64, len(latest.Layers))
-	for _, used := range latest.Layers {
-		zipped[used.ARN] = used.CodeSize
+	stays := c.stays(c.state.Latest)
+	zipped := map[string]int64{}
+	for _, used := range slices.Concat(c.state.Latest.Layers, stays.Layers) {
+		zipped[used.ARN] = max(zipped[used.ARN], used.CodeSize)
 	}
-	total := latest.CodeSize
+	total := stays.CodeSize
 	if c.want.CodeSHA256 != "" {
 		total = c.unzipped
 	}

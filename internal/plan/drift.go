@@ -14,8 +14,8 @@ import (
 // the new version is made from $LATEST, so it goes live with this release.
 func (p *planner) checkDrift(c change) {
 	live, latest := c.state.Live, c.state.Latest
-	if c.spec.Alias == "" || live == nil || live.Version == release.LatestVersion {
-		return
+	if c.spec.Alias == "" || live == nil || live.Version == release.LatestVersion || c.want.Former != nil {
+		return // what is brought back replaces all of it
 	}
 	var drift []string
 	note := func(what, from, to string, ours bool) {

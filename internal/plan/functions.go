@@ -16,7 +16,7 @@ func (p *planner) functionSteps(w wanted, site release.Site, snapshot release.Sn
 		p.violation(takeAgain, "%s: want it in the snapshot, got nothing", at("function", w.spec.Name, site))
 		return nil
 	}
-	if !p.checkState(w, site, state) {
+	if !p.bringBack(&w, site, state) || !p.checkState(w, site, state) {
 		return nil
 	}
 	var update release.Step
@@ -60,17 +60,20 @@ func (p *planner) updateStep(w wanted, site release.Site, state release.Function
 	step.Change = true
 	f := step.Function
 	f.Runtime, f.Handler, f.Environment = w.spec.Runtime, w.spec.Handler, w.spec.Environment
+	f.Former = w.want.Former
 	f.Smoke = w.spec.Smoke
 	f.Description = p.description()
 	if again || w.want.CodeSHA256 != latest.CodeSHA256 {
 		f.Code = w.code
 	}
-	current := latest.LayerARNs()
+	stays := w.stays(latest)
+	current := stays.LayerARNs()
 	layers := release.ReplaceLayers(current, w.refs)
-	if again || !slices.Equal(release.ReplaceLayers(current, w.want.Layers), current) {
+	if again || f.Former != nil || !slices.Equal(release.ReplaceLayers(current, w.want.Layers), current) {
 		f.Layers = layers
 	}
-	p.checkUpdate(change{wanted: w, site: site, state: state, layers: layers, code: f.Code != nil})
+	code := f.Code != nil || w.want.CodeSHA256 == "" && stays.CodeSHA256 != latest.CodeSHA256
+	p.checkUpdate(change{wanted: w, site: site, state: state, layers: layers, code: code})
 	step.After = stateAfter(w, latest, layers)
 	for _, own := range w.refs {
 		p.uses = append(p.uses, release.LayerAccess{Site: site, Function: w.spec.Name, Layer: own.Version})

@@ -29,7 +29,12 @@ type Input struct {
 	Snapshots map[release.Site]release.Snapshot
 	// Revoked are the grants that people took back, of any layer version.
 	Revoked []release.Revocation
-	Now     time.Time
+	// Former is, for a release that brings an earlier one back, what that had live at
+	// the sites, by function.
+	Former map[release.Site]map[string]release.Content
+	// Beside are the app's functions that are live at the sites and that it did not have.
+	Beside map[release.Site][]string
+	Now    time.Time
 }
 
 // Whole plans the release through all of its environments: first the layers,
@@ -135,6 +140,10 @@ func (p *planner) environmentSteps(env release.Environment) []release.Step {
 			continue
 		}
 		p.checkRegion(site)
+		for _, name := range p.in.Beside[site] {
+			p.warning("%s: release %q, which is brought back, did not have it: it stays as it is",
+				at("function", name, site), p.in.Release.Request.Restores)
+		}
 		for _, w := range p.wantedIn(site.Region) {
 			steps = append(steps, p.functionSteps(w, site, snapshot)...)
 		}

@@ -70,7 +70,7 @@ func stateBefore(w wanted, state release.FunctionState) string {
 
 // stateAfter is what they get after it.
 func stateAfter(w wanted, latest *release.Content, layers []string) string {
-	after := *latest
+	after := *w.stays(latest)
 	if w.want.CodeSHA256 != "" {
 		after.CodeSHA256 = w.want.CodeSHA256
 	}
@@ -78,13 +78,16 @@ func stateAfter(w wanted, latest *release.Content, layers []string) string {
 	for i, layer := range layers {
 		after.Layers[i].ARN = layer
 	}
-	after.Runtime = orElse(w.spec.Runtime, latest.Runtime)
-	after.Handler = orElse(w.spec.Handler, latest.Handler)
+	after.Runtime = orElse(w.spec.Runtime, after.Runtime)
+	after.Handler = orElse(w.spec.Handler, after.Handler)
 	text := newVersion
 	if w.spec.Alias == "" {
 		text = release.LatestVersion
 	}
 	text += " " + contentWords(w.spec, &after)
+	if w.want.Former != nil {
+		return text + w.formerWords(latest)
+	}
 	if len(w.spec.Environment) > 0 {
 		text += " with " + strings.Join(slices.Sorted(maps.Keys(w.spec.Environment)), ", ") + " set"
 	}

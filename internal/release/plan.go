@@ -1,10 +1,12 @@
 package release
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 )
@@ -241,11 +243,42 @@ type FunctionStep struct {
 	Handler string   `json:"handler,omitempty"`
 	// Environment is merged into the function's variables.
 	Environment map[string]string `json:"environment,omitempty"`
-	Smoke       *Smoke            `json:"smoke,omitempty"`
+	// Former is what the function ran at the release that is brought back, nil in any
+	// other release. It becomes that again: what the fields above leave open, too. The
+	// values of its variables are read from its version when the step is carried out.
+	Former *Content `json:"former,omitempty"`
+	Smoke  *Smoke   `json:"smoke,omitempty"`
 	// Description is that of the published version.
 	Description string `json:"description,omitempty"`
 	// Before is what was there, and what a rollback restores.
 	Before FunctionState `json:"before"`
+}
+
+// Goal is what $LATEST becomes by the step, whose layers are resolved to ARNs.
+func (s *FunctionStep) Goal(layers []string) Content {
+	goal := *s.Before.Latest
+	if s.Former != nil {
+		goal.CodeSHA256, goal.Runtime, goal.Handler, goal.Environment = s.Former.CodeSHA256, s.Former.Runtime, s.Former.Handler, s.Former.Environment
+	}
+	if s.Code != nil {
+		goal.CodeSHA256 = s.Code.CodeSHA256
+	}
+	if s.Layers != nil || s.Former != nil {
+		goal.Layers = make([]Used, len(layers))
+		for i, layer := range layers {
+			goal.Layers[i].ARN = layer
+		}
+	}
+	goal.Runtime, goal.Handler = cmp.Or(s.Runtime, goal.Runtime), cmp.Or(s.Handler, goal.Handler)
+	if len(s.Environment) > 0 {
+		variables := maps.Clone(goal.Environment)
+		if variables == nil {
+			variables = map[string]string{}
+		}
+		maps.Copy(variables, HashVariables(s.Environment))
+		goal.Environment = variables
+	}
+	return goal
 }
 
 // Code is a function's code: a staged zip in the function's region.

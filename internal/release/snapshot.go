@@ -38,8 +38,10 @@ type Content struct {
 	Layers      []Used `json:"layers,omitempty"`
 	Runtime     string `json:"runtime,omitempty"`
 	Handler     string `json:"handler,omitempty"`
-	// Environment holds a hash of each variable's value, by name.
+	// Environment holds a hash of each variable's value, by name; Unreadable is true
+	// if they are under a key that nobody let Tagboat use.
 	Environment   map[string]string `json:"environment,omitempty"`
+	Unreadable    bool              `json:"unreadable,omitempty"`
 	Role          string            `json:"role"`
 	DeadLetter    string            `json:"dead_letter,omitempty"`
 	Architectures []string          `json:"architectures,omitempty"`

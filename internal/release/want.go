@@ -3,6 +3,7 @@ package release
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -22,6 +23,12 @@ type Want struct {
 	Handler string
 	// Environment holds a [VariableHash] for each variable to set; any others are left alone.
 	Environment map[string]string
+	// Former is what the function ran at the release that is brought back, nil for
+	// any other release: what the rest leaves alone is wanted as it was then.
+	Former *Content
+	// Whole asks a snapshot for $LATEST even where callers get what is wanted
+	// without Former, which the snapshot does not know.
+	Whole bool
 }
 
 // OwnLayer is a layer that the release publishes in a region of the tools account.
@@ -66,7 +73,16 @@ func (w Want) MetBy(c Content) bool {
 			return false
 		}
 	}
-	return true
+	return w.Former == nil || w.asFormer(c)
+}
+
+// asFormer tells whether a version is what the function was, besides the code
+// that is wanted and the versions of the release's own layers.
+func (w Want) asFormer(c Content) bool {
+	return (w.CodeSHA256 != "" || c.CodeSHA256 == w.Former.CodeSHA256) &&
+		c.Runtime == w.Former.Runtime && c.Handler == w.Former.Handler &&
+		slices.Equal(c.LayerARNs(), ReplaceLayers(w.Former.LayerARNs(), w.Layers)) &&
+		maps.Equal(c.Environment, w.Former.Environment)
 }
 
 // Unchanged tells whether there is nothing to do for a function: its callers,
