@@ -243,7 +243,9 @@ func (l *Leasing) close(ctx context.Context, in Input) error {
 			return err
 		}
 		progress, _ := rel.Environment(in.Environment) // it has a plan
-		progress.State = release.EnvironmentDone
+		if progress.State != release.EnvironmentDone {
+			progress.State, progress.Done = release.EnvironmentDone, l.Clock.Now()
+		}
 		return nil
 	}); err != nil {
 		return err

@@ -169,7 +169,8 @@ func (c *Core) liveVersion(ctx context.Context, app, environment string) (string
 		if err != nil {
 			return "", err
 		}
-		if rel.Created.After(last.Created) {
+		since, _ := rel.DoneIn(environment)
+		if before, _ := last.DoneIn(environment); since.After(before) {
 			last = rel
 		}
 	}

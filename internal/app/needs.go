@@ -43,6 +43,8 @@ type needs struct {
 	// of the app is live.
 	accounts map[string]map[string]bool
 	liveIn   []string
+	// live are the app's live entries.
+	live []ledger.Live
 }
 
 // newNeeds are those of nothing.

@@ -16,6 +16,7 @@ func (c *Core) addLiveCodes(ctx context.Context, n *needs, app string, live []le
 		if l.App != app {
 			continue
 		}
+		n.live = append(n.live, l)
 		if l.Kind == ledger.LiveFunction && !slices.Contains(n.liveIn, l.Environment) {
 			n.liveIn = append(n.liveIn, l.Environment)
 		}
@@ -64,13 +65,15 @@ func (n *needs) brought(app string, keeps map[string]int) map[string]bool {
 	return kept
 }
 
-// good are the releases that an environment kept, the newest first.
+// good are the releases that an environment kept, as [newHistory] orders them.
 func (n *needs) good(environment string) []ledger.Past {
+	rels, byID := make([]release.Release, len(n.past)), map[string]ledger.Past{}
+	for i, past := range n.past {
+		rels[i], byID[past.Release.ID] = past.Release, past
+	}
 	var good []ledger.Past
-	for _, past := range n.past {
-		if progress, ok := past.Release.Environment(environment); ok && progress.State == release.EnvironmentDone {
-			good = append(good, past)
-		}
+	for _, rel := range newHistory(environment, rels, n.live) {
+		good = append(good, byID[rel.ID])
 	}
 	return good
 }

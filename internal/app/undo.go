@@ -87,30 +87,59 @@ func (o *Orders) inOrder(ctx context.Context, app, environment string) error {
 		WithRemedy("Do what tagboat show %s says, then: tagboat lease clear --app %s --environment %s --reason TEXT", lease.Holder.Release, app, environment)
 }
 
-// history are the releases that an environment of an app kept, the newest first.
+// history are the releases that an environment of an app kept: what is live, and
+// the others as they came there, the newest first. They may have been created in
+// another order.
 type history []release.Release
+
+// newHistory finds those that an environment kept. The tasks that recorded when
+// they came there may have had clocks that differ, so the live entries decide which
+// is live, as far as they name one. One that has not ended may be about to write its own.
+func newHistory(environment string, rels []release.Release, live []ledger.Live) history {
+	var kept history
+	for _, rel := range rels {
+		if _, done := rel.DoneIn(environment); done {
+			kept = append(kept, rel)
+		}
+	}
+	slices.SortStableFunc(kept, func(a, b release.Release) int {
+		sinceA, _ := a.DoneIn(environment)
+		sinceB, _ := b.DoneIn(environment)
+		return sinceB.Compare(sinceA)
+	})
+	i := slices.IndexFunc(kept, func(rel release.Release) bool {
+		return slices.ContainsFunc(live, func(l ledger.Live) bool {
+			return l.Release == rel.ID && l.Environment == environment && l.Kind == ledger.LiveFunction
+		})
+	})
+	if i > 0 && kept[0].State.Ended() {
+		kept = slices.Insert(slices.Delete(slices.Clone(kept), i, i+1), 0, kept[i])
+	}
+	return kept
+}
 
 // maxHistory is how far back an environment's releases are looked through.
 const maxHistory = 5000
 
 func (o *Orders) history(ctx context.Context, u Undo) (history, error) {
-	var kept history
+	live, err := o.Ledger.Live(ctx, u.App, u.Environment)
+	if err != nil {
+		return nil, err
+	}
+	var past []release.Release
 	filter := ledger.Filter{App: u.App}
 	for range maxHistory / 100 {
 		rels, err := o.Ledger.List(ctx, filter)
 		if err != nil {
 			return nil, err
 		}
-		for _, rel := range rels {
-			if progress, ok := rel.Environment(u.Environment); ok && progress.State == release.EnvironmentDone {
-				kept = append(kept, rel)
-			}
-			filter.Before = rel.Created
-		}
+		past = append(past, rels...)
 		if len(rels) < 100 {
 			break
 		}
+		filter.Before = rels[len(rels)-1].Created
 	}
+	kept := newHistory(u.Environment, past, live)
 	if len(kept) == 0 {
 		return nil, release.Errorf(release.NotFound, "app %q has no good release in %s yet: there is nothing to go back to", u.App, u.Environment).
 			WithRemedy("See what there was with: tagboat releases --app %s. To stop one that is under way: tagboat halt ID --reason TEXT", u.App)

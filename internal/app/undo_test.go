@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
@@ -236,6 +238,59 @@ func (w *world) removeStaged(ctx context.Context, id string) {
 			}
 		}
 	}
+}
+
+// TestARollBackIsFromWhatCameLastAndNotFromWhatWasCreatedLast: a release that waited
+// for its approval came after a rollback that was ordered later.
+func TestARollBackIsFromWhatCameLastAndNotFromWhatWasCreatedLast(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	var ran []map[string]string
+	for n := range 2 {
+		wantState(t, w.released(version(n), demo.Files(code(n), fmt.Sprintf("2.32.%d", n))), release.Succeeded)
+		ran = append(ran, w.codes("prod"))
+	}
+	w.register(approving(t))
+	prod := app.Undo{App: "orders", Environment: "prod"}
+	w.in(func(ctx context.Context) {
+		id := w.pushed(ctx, version(2), demo.Files(code(2), "2.32.2"))
+		w.until(ctx, id, release.WaitingApproval)
+		answer, err := w.Local.Orders().Undo(ctx, prod)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.until(ctx, answer.Releases[0], release.Succeeded)
+		w.approve(ctx, id, "alice", true)
+		w.untilTrue(ctx, id, "asking again", func(rel release.Release) bool {
+			p, _ := rel.Environment("prod")
+			return rel.State == release.WaitingApproval && p.Approval.Answered.IsZero()
+		})
+		w.approve(ctx, id, "alice", true)
+		w.until(ctx, id, release.Succeeded)
+	})
+	w.settle()
+
+	w.refusesUndo(app.Undo{App: "orders", Environment: "prod", To: bare(2)}, release.Invalid, "is what is live in prod")
+	rel, answer := w.undone(prod)
+	wantState(t, rel, release.Succeeded)
+	wantText(t, answer.Reason, "from "+bare(2)+" to "+bare(0))
+	equal(t, "prod", w.codes("prod"), ran[0])
+	w.sound()
+}
+
+// TestWhatIsLiveCountsMoreThanClocks: the task that closed prod had one that was ahead.
+func TestWhatIsLiveCountsMoreThanClocks(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	w.onTask = func(k task) fault {
+		if k.in.Do == "close" && k.in.Environment == "prod" && strings.Contains(k.in.Release, "1-0-0") {
+			return fault{skew: 2 * time.Hour}
+		}
+		return fault{}
+	}
+	for n := range 2 {
+		wantState(t, w.released(version(n), demo.Files(code(n), "2.32.1")), release.Succeeded)
+	}
+	_, answer := w.undone(app.Undo{App: "orders", Environment: "prod"})
+	wantText(t, answer.Reason, "from "+bare(1)+" to "+bare(0))
 }
 
 // register puts another registry in force.

@@ -212,6 +212,8 @@ type Halt struct {
 type Progress struct {
 	Name  string           `json:"name"`
 	State EnvironmentState `json:"state"`
+	// Done is when the environment was done; zero in records of before there was this.
+	Done time.Time `json:"done,omitzero"`
 	// Plan is the plan made under the lease.
 	Plan Pointer `json:"plan,omitzero"`
 	// Approval is the last answer that was given, if one was asked for.
@@ -267,6 +269,21 @@ func (r *Release) Environment(name string) (*Progress, bool) {
 		}
 	}
 	return nil, false
+}
+
+// DoneIn tells whether an environment keeps the release, and since when. A record
+// that does not say it came there by its end.
+func (r *Release) DoneIn(environment string) (since time.Time, done bool) {
+	progress, ok := r.Environment(environment)
+	if !ok || progress.State != EnvironmentDone {
+		return time.Time{}, false
+	}
+	for _, since = range []time.Time{progress.Done, r.Ended, r.Created} {
+		if !since.IsZero() {
+			break
+		}
+	}
+	return since, true
 }
 
 // Open is the environment that the release holds, if any.
