@@ -203,12 +203,46 @@ func (o *Orders) Place(ctx context.Context, order Order) (release.Answer, error)
 	if err != nil {
 		return release.Answer{}, err
 	}
-	if order.Retry || order.DryRun {
-		if request, err = o.nextAttempt(ctx, order, request); err != nil {
+	if !order.Retry && !order.DryRun {
+		return o.Accept(ctx, []release.Request{request}), nil
+	}
+	return o.start(ctx, func() (release.Request, error) { return o.nextAttempt(ctx, order, request) })
+}
+
+// orderTries is how often an order takes an attempt that others take meanwhile.
+const orderTries = 10
+
+// start starts what next asks for, as the attempt that is next. Another order may
+// have taken that attempt meanwhile: then it is asked what is next now. The same
+// order once more, whose first answer was lost, is no other.
+func (o *Orders) start(ctx context.Context, next func() (release.Request, error)) (release.Answer, error) {
+	var taken release.Release
+	for range orderTries {
+		request, err := next()
+		if err != nil {
 			return release.Answer{}, err
 		}
+		answer := o.Accept(ctx, []release.Request{request})
+		if answer.Status != release.AnswerDuplicate {
+			return answer, nil
+		}
+		if taken, err = o.Ledger.Release(ctx, request.ID()); err != nil {
+			return release.Answer{}, err
+		}
+		if sameOrder(taken.Request, request) {
+			return answer, nil
+		}
 	}
-	return o.Accept(ctx, []release.Request{request}), nil
+	return release.Answer{}, stillRunning(taken)
+}
+
+// sameOrder tells whether two requests for the same attempt ask for the same.
+func sameOrder(a, b release.Request) bool {
+	if a.Actor == "" || b.Actor == "" { // a manifest may name one that the request did not
+		a.Actor, b.Actor = "", ""
+	}
+	a.Source, b.Source = release.Source{}, release.Source{} // they have one id
+	return a == b
 }
 
 // nextAttempt makes the request the next attempt from its source: at the commit

@@ -41,34 +41,56 @@ func (o *Orders) Undo(ctx context.Context, u Undo) (release.Answer, error) {
 	if err := o.inOrder(ctx, u.App, u.Environment); err != nil {
 		return release.Answer{}, err
 	}
-	history, err := o.history(ctx, u)
+	var live string
+	answer, err := o.start(ctx, func() (request release.Request, err error) {
+		request, live, err = o.undoing(ctx, u)
+		return request, err
+	})
+	if answer.Status == release.AnswerStarted {
+		rel, err := o.Ledger.Release(ctx, answer.Releases[0])
+		if err != nil {
+			return release.Answer{}, err
+		}
+		answer.Reason = fmt.Sprintf("%s goes back from %s to %s in %s: release %s started.", u.App, live, rel.Version, u.Environment, rel.ID)
+	}
+	return answer, err
+}
+
+// undoing is the request that a rollback makes, and which version is live. Another
+// environment may be on its way back to the same release.
+func (o *Orders) undoing(ctx context.Context, u Undo) (request release.Request, live string, err error) {
+	rels, err := o.releases(ctx, u.App)
 	if err != nil {
-		return release.Answer{}, err
+		return request, "", err
+	}
+	history, err := o.history(ctx, u, rels)
+	if err != nil {
+		return request, "", err
 	}
 	good, err := history.target(u)
 	if err != nil {
-		return release.Answer{}, err
+		return request, "", err
 	}
-	request := release.Request{
+	for _, rel := range rels {
+		if !u.DryRun && !rel.State.Ended() && rel.Request.Restores == good.ID && rel.Request.Environment == u.Environment {
+			return request, "", stillRunning(rel)
+		}
+	}
+	request = release.Request{
 		App: u.App, Version: good.Version, Source: good.Source, Artifact: good.Request.Artifact, Trigger: release.TriggeredByUndo,
 		Actor: u.By, Attempt: 1, Force: true, DryRun: u.DryRun, Environment: u.Environment, Restores: good.ID,
 	}
 	last, found, err := o.Ledger.LastAttempt(ctx, request)
 	if err != nil {
-		return release.Answer{}, err
+		return request, "", err
+	}
+	if found && !last.State.Ended() && last.Request.Restores == "" {
+		return request, "", stillRunning(last)
 	}
 	if found {
-		if !last.State.Ended() {
-			return release.Answer{}, stillRunning(last)
-		}
 		request.Attempt = last.Attempt + 1
 	}
-	answer := o.Accept(ctx, []release.Request{request})
-	if answer.Status == release.AnswerStarted {
-		answer.Reason = fmt.Sprintf("%s goes back from %s to %s in %s: release %s started.",
-			u.App, history.live().Version, good.Version, u.Environment, answer.Releases[0])
-	}
-	return answer, nil
+	return request, history.live().Version, nil
 }
 
 func stillRunning(rel release.Release) error {
@@ -118,16 +140,12 @@ func newHistory(environment string, rels []release.Release, live []ledger.Live) 
 	return kept
 }
 
-// maxHistory is how far back an environment's releases are looked through.
+// maxHistory is how far back an app's releases are looked through.
 const maxHistory = 5000
 
-func (o *Orders) history(ctx context.Context, u Undo) (history, error) {
-	live, err := o.Ledger.Live(ctx, u.App, u.Environment)
-	if err != nil {
-		return nil, err
-	}
-	var past []release.Release
-	filter := ledger.Filter{App: u.App}
+// releases are those of an app, the newest first.
+func (o *Orders) releases(ctx context.Context, app string) (past []release.Release, err error) {
+	filter := ledger.Filter{App: app}
 	for range maxHistory / 100 {
 		rels, err := o.Ledger.List(ctx, filter)
 		if err != nil {
@@ -138,6 +156,14 @@ func (o *Orders) history(ctx context.Context, u Undo) (history, error) {
 			break
 		}
 		filter.Before = rels[len(rels)-1].Created
+	}
+	return past, nil
+}
+
+func (o *Orders) history(ctx context.Context, u Undo, past []release.Release) (history, error) {
+	live, err := o.Ledger.Live(ctx, u.App, u.Environment)
+	if err != nil {
+		return nil, err
 	}
 	kept := newHistory(u.Environment, past, live)
 	if len(kept) == 0 {

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/tagboat/tagboat/internal/app"
+	"github.com/tagboat/tagboat/internal/clock"
 	"github.com/tagboat/tagboat/internal/demo"
 	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
@@ -185,6 +186,75 @@ func TestWhatCannotBeRolledBackIsToldAtOnce(t *testing.T) {
 	})
 	w.refusesUndo(app.Undo{App: "orders", Environment: "prod"}, release.Conflict, first.Releases[0], "is still")
 	w.settle()
+}
+
+// TestOrdersAtTheSameTimeAreEachCarriedOut: all have read which attempt is next
+// before any of them takes it.
+func TestOrdersAtTheSameTimeAreEachCarriedOut(t *testing.T) {
+	undo := func(environment, by string) func(context.Context, *app.Orders) (release.Answer, error) {
+		return func(ctx context.Context, o *app.Orders) (release.Answer, error) {
+			return o.Undo(ctx, app.Undo{App: "orders", Environment: environment, To: bare(1), By: by})
+		}
+	}
+	retry := func(ctx context.Context, o *app.Orders) (release.Answer, error) {
+		return o.Place(ctx, app.Order{App: "orders", Tag: version(1), Retry: true, Force: true, By: "carol"})
+	}
+	for _, test := range []struct {
+		name   string
+		orders []func(context.Context, *app.Orders) (release.Answer, error)
+		// started is how many releases there are, refused how many orders wait for the end of one.
+		started, refused int
+		live             map[string]string
+	}{
+		{"rollbacks of two environments", []func(context.Context, *app.Orders) (release.Answer, error){undo("dev", "carol"), undo("prod", "carol")},
+			2, 0, map[string]string{"dev": bare(1), "prod": bare(1)}},
+		{"the same rollback twice", []func(context.Context, *app.Orders) (release.Answer, error){undo("prod", "carol"), undo("prod", "carol")},
+			1, 0, map[string]string{"dev": bare(2), "prod": bare(1)}},
+		{"the same rollback by two", []func(context.Context, *app.Orders) (release.Answer, error){undo("prod", "carol"), undo("prod", "alice")},
+			1, 1, map[string]string{"dev": bare(2), "prod": bare(1)}},
+		{"the version once more, and a rollback to it", []func(context.Context, *app.Orders) (release.Answer, error){retry, undo("prod", "carol")},
+			1, 1, map[string]string{"prod": bare(1)}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+			for n := 1; n <= 2; n++ {
+				wantState(t, w.released(version(n), demo.Files(code(n), "2.32.1")), release.Succeeded)
+			}
+			w.table.onCall = func(what string, _ bool) mishap {
+				if strings.HasPrefix(what, "Put attempts/") {
+					return mishap{delay: time.Second}
+				}
+				return mishap{}
+			}
+			answers, errs := make([]release.Answer, len(test.orders)), make([]error, len(test.orders))
+			w.in(func(ctx context.Context) {
+				clock.Each(w.Clock, len(test.orders), len(test.orders), func(i int) {
+					answers[i], errs[i] = test.orders[i](ctx, w.Local.Orders())
+				})
+			})
+			started, refused := map[string]bool{}, 0
+			for i, err := range errs {
+				switch {
+				case err == nil:
+					started[answers[i].Releases[0]] = true
+				case release.KindOf(err) == release.Conflict && release.RemedyOf(err) != "":
+					refused++
+				default:
+					t.Errorf("order %d: %v", i, err)
+				}
+			}
+			if len(started) != test.started || refused != test.refused {
+				t.Errorf("got releases %v and %d refusals, want %d and %d: %+v %v", started, refused, test.started, test.refused, answers, errs)
+			}
+			w.settle()
+			for _, live := range w.live() {
+				if want := test.live[live.Environment]; want != "" && live.Version != want {
+					t.Errorf("%s of %s is at %s, want %s", live.Name, live.Environment, live.Version, want)
+				}
+			}
+			w.sound()
+		})
+	}
 }
 
 // TestARollBackIsUndoneWhenItFails: a rollback is a release like any other.
