@@ -223,11 +223,7 @@ func (c *Core) addRunning(ctx context.Context, n *needs, pruning *release.Releas
 	n.addResults(results)
 	n.addAccounts(results)
 	if own && rel.Request.Restores != "" {
-		earlier, err := c.past(ctx, rel.Request.Restores)
-		if err == nil {
-			err = c.addRan(ctx, n, earlier, rel.Request.Environment)
-		}
-		if err != nil {
+		if err := c.addWay(ctx, n, rel.Request); err != nil {
 			return err
 		}
 	}
@@ -309,7 +305,9 @@ func (c *Core) addGood(ctx context.Context, n *needs, app string) error {
 			case i == 0:
 				n.addResults(past.Results)
 				progress, _ := past.Release.Environment(environment) // it is done there
-				_, err = c.addPlan(ctx, n, progress.Plan)
+				if _, err = c.addPlan(ctx, n, progress.Plan); err == nil {
+					err = c.addFound(ctx, n, past.Release.Request.Restores, environment)
+				}
 			case i == 1:
 				n.addResults(past.Results)
 				err = c.addRan(ctx, n, past, environment)
@@ -322,6 +320,41 @@ func (c *Core) addGood(ctx context.Context, n *needs, app string) error {
 		}
 	}
 	return nil
+}
+
+// addWay adds what a rollback by hand needs that is on its way.
+func (c *Core) addWay(ctx context.Context, n *needs, request release.Request) error {
+	earlier, err := c.past(ctx, request.Restores)
+	if err == nil {
+		err = c.addRan(ctx, n, earlier, request.Environment)
+	}
+	if err != nil || request.Undoes == "" {
+		return err
+	}
+	undone, err := c.Ledger.Release(ctx, request.Undoes)
+	if err == nil {
+		err = c.addFound(ctx, n, request.Undoes, request.Environment)
+	}
+	if err == nil {
+		err = c.addFound(ctx, n, undone.Request.Restores, request.Environment)
+	}
+	return err
+}
+
+// addFound adds what a release found in an environment, if there is one: a drop that
+// is undone goes back to that.
+func (c *Core) addFound(ctx context.Context, n *needs, id, environment string) error {
+	if id == "" {
+		return nil
+	}
+	rel, err := c.Ledger.Release(ctx, id)
+	if err != nil {
+		return err
+	}
+	if progress, ok := rel.Environment(environment); ok {
+		_, err = c.addPlan(ctx, n, progress.Plan)
+	}
+	return err
 }
 
 // addRan adds what a release had live in an environment, and the layer versions that it brought.

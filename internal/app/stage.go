@@ -100,6 +100,9 @@ func (m *ManifestReading) manifest(ctx context.Context, rel *release.Release, re
 		if err == nil {
 			err = config.Check(manifest, registry, app)
 		}
+		if only := rel.Request.Only; err == nil && only != "" {
+			manifest, err = artifact.OnlyDropped(manifest, only)
+		}
 		return manifest, artifact.Manifest{}, err
 	}
 	found, err := m.Source.Manifest(ctx, rel, app)

@@ -80,6 +80,9 @@ func (o *Orders) undoing(ctx context.Context, u Undo) (request release.Request, 
 		App: u.App, Version: good.Version, Source: good.Source, Artifact: good.Request.Artifact, Trigger: release.TriggeredByUndo,
 		Actor: u.By, Attempt: 1, Force: true, DryRun: u.DryRun, Environment: u.Environment, Restores: good.ID,
 	}
+	if live := history.live(); live.Request.Dropped() != "" {
+		request.Undoes, request.Only = live.ID, live.Request.Dropped()
+	}
 	last, found, err := o.Ledger.LastAttempt(ctx, request)
 	if err != nil {
 		return request, "", err
@@ -220,7 +223,7 @@ func (h history) original(rel release.Release) (release.Release, bool) {
 // replaces tells whether bringing rel back replaces all that live brought: a
 // drop brought one artifact, and the others with it are those of other releases.
 func replaces(rel, live release.Release) bool {
-	return rel.Request.Artifact == "" || rel.Request.Artifact == live.Request.Artifact
+	return rel.Request.Artifact == "" || rel.Request.Artifact == live.Request.Dropped()
 }
 
 // versions are those that were good, the newest first, a few of them.

@@ -280,3 +280,69 @@ func (w *world) wholePlan(id string) (plan *release.Plan) {
 	})
 	return plan
 }
+
+// dropped drops an artifact and waits for its release.
+func (w *world) dropped(artifact, version string, contents map[string]string) release.Release {
+	w.t.Helper()
+	if err := w.Upload(w.t.Context(), "drops/orders/"+artifact+"/"+version+".zip", zipped(w.t, contents), nil); err != nil {
+		w.t.Fatal(err)
+	}
+	w.settle()
+	rel := w.record(w.Answers[len(w.Answers)-1].Releases[0])
+	wantState(w.t, rel, release.Succeeded)
+	return rel
+}
+
+// TestARollBackOfADropTakesBackThatArtifactAlone: what was dropped of another one
+// before it stays, and so it is when it is rolled back once more.
+func TestARollBackOfADropTakesBackThatArtifactAlone(t *testing.T) {
+	deps := map[string]string{"python/x.py": "x = 1\n"}
+	for _, test := range []struct {
+		name  string
+		drops func(w *world)
+		// bad is the last drop; again tells whether there is one more to go back to.
+		bad   func(w *world)
+		again bool
+	}{
+		{"code after layers, to the tag's code", func(w *world) { w.dropped("deps", "2.0.0", deps) },
+			func(w *world) { w.dropped("code", "2.0.1", map[string]string{"app.py": code(8)}) }, false},
+		{"layers after code, to the tag's layers", func(w *world) { w.dropped("code", "2.0.0", map[string]string{"app.py": code(8)}) },
+			func(w *world) { w.dropped("deps", "2.0.1", deps) }, false},
+		{"code after layers, to code that was dropped before them", func(w *world) {
+			w.dropped("code", "2.0.0", map[string]string{"app.py": code(7)})
+			w.dropped("deps", "2.0.0", deps)
+		}, func(w *world) { w.dropped("code", "2.0.1", map[string]string{"app.py": code(8)}) }, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+			wantState(t, w.released("v1.1.0", demo.Files(code(1), "2.32.3")), release.Succeeded)
+			tag := w.settings("prod")
+			test.drops(w)
+			before := w.settings("prod")
+			featured := edited(t, demo.Manifest, "  - name: orders-api\n", "  - name: orders-api\n    environment: {FEATURE: \"on\"}\n")
+			w.in(func(ctx context.Context) {
+				if _, err := w.Local.State.Put(ctx, "manifests/orders.yaml", []byte(featured)); err != nil {
+					t.Fatal(err)
+				}
+			})
+			test.bad(w)
+			if !strings.Contains(fmt.Sprint(w.settings("prod")), "FEATURE:on") {
+				t.Fatal("the drop did not set the variable")
+			}
+			rel, _ := w.undone(app.Undo{App: "orders", Environment: "prod"})
+			wantState(t, rel, release.Succeeded)
+			equal(t, "prod", w.settings("prod"), before)
+			if test.again {
+				rel, _ = w.undone(app.Undo{App: "orders", Environment: "prod"})
+				wantState(t, rel, release.Succeeded)
+				for key, now := range w.settings("prod") {
+					layers := before[key][strings.Index(before[key], ", "):]
+					if want := tag[key][:strings.Index(tag[key], ", ")] + layers; now != want {
+						t.Errorf("%s is %s, want the tag's code and the dropped layers: %s", key, now, want)
+					}
+				}
+			}
+			w.sound()
+		})
+	}
+}

@@ -23,6 +23,9 @@ func (p *planner) bringBack(w *wanted, site release.Site, state release.Function
 		return false
 	}
 	former, ran := p.in.Former[site][w.spec.Name]
+	if p.in.Release.Request.Undoes != "" && former.Version == "" {
+		return true // the drop did not touch it
+	}
 	if !ran {
 		p.violation(next, "%s: want what it ran at release %q, which is brought back, got nothing: that release was not there", name, id)
 		return false

@@ -48,7 +48,15 @@ type Request struct {
 	// Restores is the id of an earlier release that is brought back: its manifest
 	// and artifacts are taken as it pinned them, without a look at where it came from.
 	Restores string `json:"restores,omitempty"`
+	// Undoes is the id of the release that was live, if that was a drop or took one
+	// back, and Only its artifact: what is made of that goes back to the earlier
+	// release, and the rest to what the drop found.
+	Undoes string `json:"undoes,omitempty"`
+	Only   string `json:"only,omitempty"`
 }
+
+// Dropped is the artifact that is all a release brings, empty if it brings all of them.
+func (r Request) Dropped() string { return cmp.Or(r.Only, r.Artifact) }
 
 // The values of [Request.Trigger].
 const (
