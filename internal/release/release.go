@@ -314,9 +314,16 @@ func (r *Release) OlderThan(live string) bool { return !r.Request.Force && Older
 // an event came late or a clock is off.
 func (r *Release) Replaces(other *Release) bool {
 	if r.createdAfter(other) {
-		return !r.OlderThan(other.Version)
+		return !r.outdatedBy(other)
 	}
-	return other.OlderThan(r.Version)
+	return other.outdatedBy(r)
+}
+
+// outdatedBy tells whether the release would be refused if other came first. Drops of
+// different artifacts have versions of their own.
+func (r *Release) outdatedBy(other *Release) bool {
+	mine, theirs := r.Request.Artifact, other.Request.Artifact
+	return (mine == "" || theirs == "" || mine == theirs) && r.OlderThan(other.Version)
 }
 
 func (r *Release) createdAfter(other *Release) bool {

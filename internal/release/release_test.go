@@ -100,6 +100,7 @@ func TestOfTwoReleasesOneReplacesTheOther(t *testing.T) {
 	tests := []struct {
 		name, first, second string
 		forced              string
+		drops               [2]string
 		winner              string
 	}{
 		{name: "the versions are in order", first: "1.1.0", second: "1.2.0", winner: "1.2.0"},
@@ -110,12 +111,16 @@ func TestOfTwoReleasesOneReplacesTheOther(t *testing.T) {
 		{name: "a forced one is newer", first: "1.1.0", second: "1.2.0", forced: "1.2.0", winner: "1.2.0"},
 		{name: "versions without an order", first: "nightly-2", second: "nightly-1", winner: "nightly-1"},
 		{name: "one without an order", first: "1.2.0", second: "nightly", winner: "nightly"},
+		{name: "drops of one artifact", first: "1.2.0", second: "1.1.0", drops: [2]string{"code", "code"}, winner: "1.2.0"},
+		{name: "drops of different artifacts", first: "1.2.0", second: "1.1.0", drops: [2]string{"deps", "code"}, winner: "1.1.0"},
+		{name: "a drop after all", first: "1.2.0", second: "1.1.0", drops: [2]string{"", "code"}, winner: "1.2.0"},
 		{name: "the same core", first: "1.2.0+b", second: "1.2.0+a", winner: "1.2.0+a"},
 	}
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for _, test := range tests {
 		first, second := Release{ID: "a", Version: test.first, Created: now}, Release{ID: "b", Version: test.second, Created: now.Add(time.Second)}
 		first.Request.Force, second.Request.Force = test.first == test.forced, test.second == test.forced
+		first.Request.Artifact, second.Request.Artifact = test.drops[0], test.drops[1]
 		if got, want := second.Replaces(&first), test.second == test.winner; got != want {
 			t.Errorf("%s: %s replaces %s: got %t, want %t", test.name, test.second, test.first, got, want)
 		}

@@ -126,7 +126,8 @@ func (w *world) judgeEnd(rel release.Release) {
 	}
 }
 
-// judgeSuperseded looks at who took the place of a release: never an older version, unless it was forced.
+// judgeSuperseded looks at who took the place of a release: never an older
+// version of the same, unless it was forced.
 func (w *world) judgeSuperseded(rel release.Release) {
 	named := false
 	for id, by := range w.records {
@@ -134,7 +135,8 @@ func (w *world) judgeSuperseded(rel release.Release) {
 			continue
 		}
 		named = true
-		if by.OlderThan(rel.Version) {
+		otherDrop := rel.Request.Artifact != "" && by.Request.Artifact != "" && rel.Request.Artifact != by.Request.Artifact
+		if by.OlderThan(rel.Version) && !otherDrop {
 			w.fail("release %s was superseded by %s of the older version %s", rel.ID, id, by.Version)
 		}
 	}
