@@ -166,11 +166,12 @@ func refuseOlder(ctx context.Context, c *Core, rel *release.Release, envs []rele
 		if !rel.OlderThan(live) {
 			continue
 		}
-		refused := release.Errorf(release.Denied, "version %s of app %q is older than %s, which is live in %s", rel.Version, rel.App, live, env.Name)
+		remedy := fmt.Sprintf("Release a newer version, or go back on purpose with: tagboat release --app %s %s --retry --force", rel.App, flagOf(rel))
 		if dropped := rel.Request.Artifact; dropped != "" {
-			return refused.WithRemedy("Drop it again with a newer version: drops/%s/%s/VERSION.zip", rel.App, dropped)
+			remedy = fmt.Sprintf("Drop it again with a newer version: drops/%s/%s/VERSION.zip", rel.App, dropped)
 		}
-		return refused.WithRemedy("Release a newer version, or go back on purpose with: tagboat release --app %s %s --retry --force", rel.App, flagOf(rel))
+		return release.Errorf(release.Denied, "version %s of app %q is older than %s, which is live in %s", rel.Version, rel.App, live, env.Name).
+			WithRemedy("%s", remedy)
 	}
 	return nil
 }
