@@ -79,6 +79,25 @@ func TestAnOrderWithoutANameOrAReasonTellsWhatIsMissing(t *testing.T) {
 	}
 }
 
+func TestShowTellsHowToAnswer(t *testing.T) {
+	_, stdout, _ := tagboat(t, scripted(view(release.WaitingApproval, release.EnvironmentPending)), "show", "r-1")
+	if want := "next: tagboat approve r-1 --by NAME, or tagboat reject r-1 --by NAME\n"; !strings.Contains(stdout, want) {
+		t.Errorf("%q is not in %q", want, stdout)
+	}
+}
+
+func TestShowTellsNoNextStepThatIsNotDueYet(t *testing.T) {
+	halted := view(release.Running, release.EnvironmentOpen)
+	halted.Halted, halted.Remedy = &release.Halt{By: "bob", Reason: "alarms"}, "Release it again."
+	if _, stdout, _ := tagboat(t, scripted(halted), "show", "r-1"); strings.Contains(stdout, "next:") {
+		t.Errorf("a release that has not ended is to be released again: %q", stdout)
+	}
+	halted.State = release.FailedClean
+	if _, stdout, _ := tagboat(t, scripted(halted), "show", "r-1"); !strings.Contains(stdout, "next: Release it again.") {
+		t.Errorf("no next step in %q", stdout)
+	}
+}
+
 func TestShowTellsWhoPutInOrderWhatWasLeft(t *testing.T) {
 	dirty := view(release.FailedDirty, release.EnvironmentDirty)
 	_, stdout, _ := tagboat(t, scripted(dirty), "show", "r-1")

@@ -215,6 +215,9 @@ func (c *command) printView(cl *client, view report.View) error {
 	if strings.Contains(view.Error, "\n") { // the sentence has its first line
 		fmt.Fprintf(&text, "   %s\n", strings.ReplaceAll(view.Error, "\n", "\n   "))
 	}
+	if view.State == release.WaitingApproval {
+		fmt.Fprintf(&text, "   next: %s\n", answers(view.ID))
+	}
 	for _, environment := range view.Environments {
 		if environment.State == release.EnvironmentDirty && !slices.ContainsFunc(view.Cleared, func(c report.Cleared) bool { return c.Environment == environment.Name }) {
 			fmt.Fprintf(&text, "   then: tagboat lease clear --app %s --environment %s --by NAME --reason TEXT\n", view.App, environment.Name)
@@ -281,6 +284,11 @@ func (c *command) answer(approve bool) *cobra.Command {
 		return err
 	}
 	return cmd
+}
+
+// answers are the commands that answer a release which waits for an approval.
+func answers(id string) string {
+	return fmt.Sprintf("tagboat approve %s --by NAME, or tagboat reject %s --by NAME", id, id)
 }
 
 func past(approve bool) string {

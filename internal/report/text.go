@@ -26,7 +26,7 @@ func Text(out io.Writer, v View) error {
 		return err
 	}
 	fmt.Fprintf(out, "   %s %s\n", strings.ToUpper(string(v.State)), Sentence(v.Release))
-	if v.Remedy != "" {
+	if v.Remedy != "" && (v.Halted == nil || v.State.Ended()) { // a halted release is to be released again when it has ended
 		fmt.Fprintf(out, "   next: %s\n", v.Remedy)
 	}
 	return nil
