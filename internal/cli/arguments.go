@@ -52,7 +52,11 @@ func needs(cmd *cobra.Command, flags ...string) error {
 	}
 	remedy := fmt.Sprintf("Run: %s --help", cmd.CommandPath())
 	if slices.Contains(missing, "--by") {
-		remedy += ". Say with --by who you are: neither GITHUB_ACTOR nor USER is set."
+		remedy = "Say with --by who you are: neither GITHUB_ACTOR nor USER is set."
 	}
-	return release.Errorf(release.Invalid, "%s wants %s too", cmd.CommandPath(), strings.Join(missing, " and ")).WithRemedy("%s", remedy)
+	verb := "is"
+	if len(missing) > 1 {
+		verb = "are"
+	}
+	return release.Errorf(release.Invalid, "%s %s missing", strings.Join(missing, " and "), verb).WithRemedy("%s", remedy)
 }

@@ -61,12 +61,12 @@ func TestHaltTellsWhoWasFirst(t *testing.T) {
 
 func TestAnOrderWithoutANameOrAReasonTellsWhatIsMissing(t *testing.T) {
 	tests := []struct{ args, want string }{
-		{"halt r-1 --reason=", "tagboat halt wants --reason too"},
-		{"halt r-1 --reason=x --by=", "tagboat halt wants --by too"},
-		{"freeze orders --until=2h --by=", "tagboat freeze wants --reason and --by too"},
-		{"unfreeze orders --by=", "tagboat unfreeze wants --by too"},
-		{"lease clear --environment=prod --reason=x", "tagboat lease clear wants --app too"},
-		{"approve r-1 --by=", "tagboat approve wants --by too"},
+		{"halt r-1 --reason=", "--reason is missing"},
+		{"halt r-1 --reason=x --by=", "--by is missing"},
+		{"freeze orders --until=2h --by=", "--reason and --by are missing"},
+		{"unfreeze orders --by=", "--by is missing"},
+		{"lease clear --environment=prod --reason=x", "--app is missing"},
+		{"approve r-1 --by=", "--by is missing"},
 	}
 	for _, test := range tests {
 		t.Run(test.args, func(t *testing.T) {
