@@ -245,14 +245,16 @@ func haltedAt(t *testing.T, n int) bool {
 	before := w.targets()
 	var id string
 	var refusal error
-	w.in(func(ctx context.Context) { id = w.pushed(ctx, "v1.1.0", quick(t, demo.Handler)) })
 	calls := 0
-	w.table.onCall = func(string, bool) mishap {
-		if calls++; calls == n {
-			_, refusal = w.Local.Halts().Halt(context.Background(), id, enough)
+	w.in(func(ctx context.Context) {
+		id = w.pushed(ctx, "v1.1.0", quick(t, demo.Handler))
+		w.table.onCall = func(string, bool) mishap { // before the release has its turn
+			if calls++; calls == n {
+				_, refusal = w.Local.Halts().Halt(context.Background(), id, enough)
+			}
+			return mishap{}
 		}
-		return mishap{}
-	}
+	})
 	w.settle()
 	there := calls >= n
 	rel := w.record(id)
