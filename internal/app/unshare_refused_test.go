@@ -158,7 +158,6 @@ func TestAReleaseThatIsPlannedAfterTheLookIsSeen(t *testing.T) {
 				return mishap{}
 			}
 			_, err := w.take(order)
-			w.table.onCall = nil
 			if test.wantTakenBack {
 				if err != nil || len(w.revocations()) != 1 {
 					t.Errorf("got %v, want it taken back", err)
