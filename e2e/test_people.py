@@ -127,7 +127,7 @@ class Orders(People):
         self.assertEqual(ended["error"], "Tagboat.Clean")
         self.check_live(HALTED, sites("dev"), "1.0.0", "first", 1)
         self.check_untouched(HALTED, sites("prod"))
-        self.assertIn("halted by carol", self.done("halt", release, "--reason", "again"))
+        self.assertIn("halted already, by carol", self.done("halt", release, "--reason", "again"))
         self.check_heard(release, ("Environment Started", "dev"), ("Environment Released", "dev"), ("Approval Asked", "gated"),
                          ("Release Ended", "failed_clean"))
 
