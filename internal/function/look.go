@@ -100,14 +100,18 @@ func content(c *types.FunctionConfiguration) release.Content {
 }
 
 const (
-	pollMin = time.Second
-	pollMax = 5 * time.Second
+	pollMin  = time.Second
+	pollSoon = 5 * time.Second
+	pollMax  = time.Minute
 )
 
-// poll is how long to wait for an update that began at a time: half of what it
-// has taken already, so that the looks become rarer without counting them.
+// poll is how long to wait for an update that began at a time: half of what it has taken
+// already, up to pollSoon, and of one that takes minutes a tenth, up to pollMax. So the looks,
+// each of them a state transition and some calls, become rarer without counting them.
 func poll(now, began time.Time) time.Duration {
-	return min(max(now.Sub(began)/2, pollMin), pollMax).Truncate(time.Second)
+	taken := now.Sub(began)
+	soon := min(max(taken/2, pollMin), pollSoon)
+	return min(max(taken/10, soon), pollMax).Truncate(time.Second)
 }
 
 // optional is nil for an empty string: some emulators know no revisions.

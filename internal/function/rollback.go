@@ -78,7 +78,7 @@ func (u *update) restoring(ctx context.Context, write func() (time.Duration, err
 			return u.rollBack(ctx)
 		}
 	}
-	return pollMax, u.unrestored(err)
+	return pollSoon, u.unrestored(err)
 }
 
 // restoreCode writes the code that was found. It is in the archive, where it was

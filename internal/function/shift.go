@@ -93,7 +93,7 @@ func (s *shift) advance(ctx context.Context, alias release.AliasState) (time.Dur
 	r, now := s.w.Result, s.clock.Now()
 	if percent != r.Weight && percent != s.next(r.Weight) {
 		if percent < r.Weight && now.Sub(r.WeightSet) < release.ReadLag {
-			return pollMax, nil // the look is from before the last write
+			return pollSoon, nil // the look is from before the last write
 		}
 		return 0, s.movedByOthers(alias)
 	}
@@ -250,7 +250,7 @@ func (s *shift) ready(ctx context.Context) (time.Duration, error) {
 	case err != nil:
 		return 0, s.refused(err, "read the provisioned concurrency of")
 	case out.Status == types.ProvisionedConcurrencyStatusEnumInProgress:
-		return pollMax, nil
+		return pollSoon, nil
 	case out.Status == types.ProvisionedConcurrencyStatusEnumFailed:
 		return 0, release.Errorf(release.Invalid, "provisioned concurrency of alias %q of function %q in account %s, %s failed: %s",
 			s.step.Alias, s.step.Name, s.w.Target.Account, s.w.Target.Region, aws.ToString(out.StatusReason)).
