@@ -320,6 +320,28 @@ func TestAnUpdateInProgressIsWaitedFor(t *testing.T) {
 	}
 }
 
+func TestAnUpdateThatTakesMinutesIsLookedAtRarely(t *testing.T) {
+	w := newWorld(t)
+	var waited time.Duration
+	w.do(func(ctx context.Context) {
+		update, _ := w.steps(ctx, asPlanned)
+		w.cloud.SetTiming(sim.Timing{Update: 20 * time.Minute})
+		_, err := w.admin().UpdateFunctionConfiguration(ctx, &lambda.UpdateFunctionConfigurationInput{FunctionName: aws.String(name), MemorySize: aws.Int32(1024)})
+		must(t, err)
+		w.cloud.SetTiming(sim.Timing{})
+		w.clearCalls()
+		began := w.clock.Now()
+		must(t, w.apply(ctx, update))
+		waited = w.clock.Now().Sub(began)
+	})
+	if looks := w.calls()["GetFunction"]; looks < 40 || looks > 60 {
+		t.Errorf("%d looks at an update of 20 minutes, want 40 to 60", looks)
+	}
+	if waited < 20*time.Minute || waited > 22*time.Minute {
+		t.Errorf("waited %s for an update of 20 minutes, want a tenth longer at most", waited)
+	}
+}
+
 func TestALostLeaseWritesNothing(t *testing.T) {
 	w := newWorld(t)
 	w.guard = release.Errorf(release.Conflict, "the lease is lost")
