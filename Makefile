@@ -4,6 +4,9 @@
 VENV := $(CURDIR)/.build/venv
 export PATH := $(VENV)/bin:$(PATH)
 
+# How everything but the tests with the race detector is compiled: like the functions, so that a package is compiled once.
+PLAIN = CGO_ENABLED=0 GOFLAGS="$(strip $(shell go env GOFLAGS) -trimpath)"
+
 .PHONY: demo test check unit simulation soak e2e endure e2e-iam python
 demo:
 	@go run ./cmd/tagboat demo
@@ -16,20 +19,20 @@ test: check unit simulation e2e
 check:
 	@test -z "$$(gofmt -l cmd functions internal statemachine e2e examples)" || { echo "not gofmt-ed:"; gofmt -l cmd functions internal statemachine e2e examples; exit 1; }
 	go mod tidy -diff
-	go vet ./...
-	go tool staticcheck ./...
+	$(PLAIN) go vet ./...
+	$(PLAIN) go tool staticcheck ./...
 
 unit: python
 	@mkdir -p .build
-	TAGBOAT_FIGURES=$(CURDIR)/.build/edges.txt go test -race -timeout 20m $$(go list ./... | grep -v /internal/soak$$)
+	TAGBOAT_FIGURES=$(CURDIR)/.build/edges.txt go test -race -vet=off -timeout 20m $$(go list ./... | grep -v /internal/soak$$)
 	@cat .build/edges.txt
-	go test ./internal/cli -run TestLoad # the memory is that of serve, not of the race detector
+	$(PLAIN) go test ./internal/cli -vet=off -run TestLoad # the memory is that of serve, not of the race detector
 
 # Whole releases with faults at every call, one seed a run, in two minutes of two cores that do nothing else;
 # `make soak SEEDS=50000` for as many as you like. Each prints what happened how often.
 SEEDS ?= 20000
 simulation:
-	cd internal/soak && go test -count=1 -seeds 10000 -within 2m
+	cd internal/soak && $(PLAIN) go test -count=1 -vet=off -seeds 10000 -within 2m
 soak:
 	cd internal/soak && go test -count=1 -timeout 24h -seeds $(SEEDS)
 
