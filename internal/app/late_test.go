@@ -62,6 +62,44 @@ func (w *world) asked(ctx context.Context, id string, n int) {
 	})
 }
 
+// TestARollbackWaitsForATaskThatLivesOn lets the state machine give up on the first task that changes
+// prod, whose first write is on its way for long: it is undone, or comes before the release has ended.
+func TestARollbackWaitsForATaskThatLivesOn(t *testing.T) {
+	for function, action := range map[string]string{"Update": "UpdateFunctionCode", "Shift": "UpdateAlias"} {
+		t.Run(action, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+			site := demo.Sites()[1]
+			before, given, held := w.targets(), false, false
+			w.onTask = func(k task) fault {
+				switch {
+				case k.in.Do == "prepare": // when the other is at its write
+					return fault{do: func() { _ = w.Clock.Sleep(context.Background(), 5*time.Second) }}
+				case k.function == function && k.in.Site == site && !given:
+					given = true
+					return fault{again: true, before: final}
+				}
+				return fault{}
+			}
+			w.Cloud.OnCall(func(c sim.Call) sim.Fault {
+				if c.Action != action || !strings.Contains(c.Resource, site.Region+":"+site.Account) || held {
+					return sim.Fault{}
+				}
+				held = true
+				return sim.Fault{Delay: slowly}
+			})
+			rel := w.released("v1.1.0", quick(t, demo.Handler))
+			wantState(t, rel, release.FailedClean)
+			w.in(func(ctx context.Context) { _ = w.Clock.Sleep(ctx, 10*time.Minute) })
+			if !given || !held {
+				t.Errorf("given up on a task: %t, its write held up: %t; want both", given, held)
+			}
+			w.asRecorded(rel, before)
+			w.sound()
+		})
+	}
+}
+
 // TestATaskThatIsDeliveredLateChangesNothing delivers tasks of a release once more
 // while it waits for an answer.
 func TestATaskThatIsDeliveredLateChangesNothing(t *testing.T) {

@@ -79,13 +79,7 @@ func (l *Leasing) acquire(ctx context.Context, in Input) error {
 // the release had gone on: it must not take what was given back since.
 func tooLate(rel *release.Release, environment string) bool {
 	progress, ok := rel.Environment(environment)
-	switch {
-	case !ok || rel.State == release.RollingBack:
-		return true
-	case progress.State == release.EnvironmentPending:
-		return asks(rel, progress)
-	}
-	return progress.State != release.EnvironmentOpen
+	return !ok || rel.State == release.RollingBack || progress.State != release.EnvironmentPending || asks(rel, progress)
 }
 
 // asks tells whether the release waits for a person's answer about an environment.

@@ -3,6 +3,8 @@ package app_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,6 +71,54 @@ func TestReleasesQueueInTheirOrder(t *testing.T) {
 			w.sound()
 		})
 	}
+}
+
+// TestAWaitThatIsOverIsNotRecordedLate lets the record that a release waits be written when it
+// has been handed the lease: it is not said to wait while it works.
+func TestAWaitThatIsOverIsNotRecordedLate(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+	var second string
+	held, worked := false, false
+	w.onTask = func(k task) fault {
+		return fault{do: func() {
+			if k.in.Release != second || k.String() != "Lease close dev" {
+				return
+			}
+			worked = true
+			if rel := w.now(context.Background(), second); rel.State == release.Waiting {
+				t.Errorf("it is %s when it has updated dev", rel.State)
+			}
+		}}
+	}
+	w.table.onCall = func(what string, reads bool) mishap {
+		if reads || held || second == "" || !strings.HasPrefix(what, "Put release/"+second) {
+			return mishap{}
+		}
+		lease, _ := leaseOf(w, context.Background(), "env/orders/dev")
+		if !slices.ContainsFunc(lease.Waiters, func(waiter ledger.Waiter) bool { return waiter.Release == second }) {
+			return mishap{}
+		}
+		held = true
+		w.sleepUntil(func() bool {
+			rel := w.now(context.Background(), second)
+			dev, ok := rel.Environment("dev")
+			return ok && dev.State == release.EnvironmentOpen
+		})
+		return mishap{}
+	}
+	w.in(func(ctx context.Context) {
+		first := w.pushed(ctx, version(1), quick(t, code(1)))
+		w.untilTrue(ctx, first, "in dev", func(rel release.Release) bool {
+			return len(rel.Environments) > 0 && rel.Environments[0].State == release.EnvironmentOpen
+		})
+		second = w.pushed(ctx, version(2), quick(t, code(2)))
+	})
+	w.settle()
+	wantState(t, w.record(second), release.Succeeded)
+	if !held || !worked {
+		t.Errorf("the record was held up: %t, dev was updated: %t; want both", held, worked)
+	}
+	w.sound()
 }
 
 func TestANewerReleaseSupersedesThoseThatWait(t *testing.T) {

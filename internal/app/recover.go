@@ -133,6 +133,11 @@ func (r *Recovery) sweepRelease(ctx context.Context, rel release.Release, swept 
 	if running {
 		return r.sweepHalted(ctx, rel)
 	}
+	// Step Functions may not know yet what has just been started: DescribeExecution is
+	// eventually consistent (its API reference).
+	if r.Clock.Now().Sub(rel.Updated) < sweepAge {
+		return nil
+	}
 	started, err := r.recover(ctx, rel)
 	if started {
 		swept.Recovered++

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tagboat/tagboat/internal/app"
 	"github.com/tagboat/tagboat/internal/demo"
 	"github.com/tagboat/tagboat/internal/release"
 )
@@ -131,6 +132,60 @@ func TestARecoveryThatDiesIsFollowedByTheNext(t *testing.T) {
 		w.asRecorded(rel, before)
 		w.sound()
 	}
+}
+
+// TestAReleaseThatIsDoneEverywhereSucceeded lets the last task of the last environment die once it
+// has recorded that the environment keeps the release.
+func TestAReleaseThatIsDoneEverywhereSucceeded(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+	died := false
+	w.onTask = func(k task) fault {
+		if k.String() != "Lease close prod" {
+			return fault{}
+		}
+		died = true
+		return fault{after: final}
+	}
+	rel := w.released("v1.1.0", quick(t, demo.Handler))
+	wantState(t, rel, release.Succeeded)
+	if !died {
+		t.Error("no task closed prod")
+	}
+	for _, l := range w.live() {
+		if l.Version != "1.1.0" {
+			t.Errorf("%s in %s is recorded at %s, want 1.1.0", l.Name, l.Environment, l.Version)
+		}
+	}
+	w.sound()
+}
+
+// unaware does not know an execution that was just started, as DescribeExecution may not.
+type unaware struct{ app.Executions }
+
+func (unaware) Running(context.Context, string) (bool, error) { return false, nil }
+
+// TestASweepLeavesWhatHasJustBegun sweeps when the release's execution has begun and its
+// record is of just now; later, what is not known has ended.
+func TestASweepLeavesWhatHasJustBegun(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: quickly(t, approving(t))})
+	sweep := *w.Local.Recovery()
+	sweep.Executions = unaware{sweep.Executions}
+	var id string
+	w.in(func(ctx context.Context) {
+		id = w.pushed(ctx, "v1.1.0", quick(t, demo.Handler))
+		w.untilTrue(ctx, id, "begun", func(rel release.Release) bool { return rel.Execution == id })
+		if swept, err := sweep.Sweep(ctx); err != nil || swept != (app.Swept{}) {
+			t.Errorf("the sweep did %+v (%v), want nothing", swept, err)
+		}
+		w.asked(ctx, id, 1)
+		_ = w.Clock.Sleep(ctx, 2*time.Minute)
+		if swept, err := sweep.Sweep(ctx); err != nil || swept.Recovered != 1 {
+			t.Errorf("the sweep of minutes later did %+v (%v), want a recovery", swept, err)
+		}
+	})
+	w.settle()
+	wantState(t, w.record(id), release.FailedClean)
+	w.sound()
 }
 
 // TestARecoveryDoesNotTouchWhatOthersReleasedSince lets a newer release pass one

@@ -163,7 +163,7 @@ func (t *siteTurn) bring(ctx context.Context, step release.Step, earlier map[str
 		}
 		return
 	}
-	work := t.newWork(step, &result, results, earlier)
+	work, inFlight := t.newWork(step, &result, results, earlier), result.InFlight
 	for {
 		if t.stop() {
 			t.asked(time.Second)
@@ -171,6 +171,9 @@ func (t *siteTurn) bring(ctx context.Context, step release.Step, earlier map[str
 		}
 		wait, err := t.turn(ctx, work)
 		result.Updated = t.Clock.Now()
+		if release.KindOf(err) != release.Transient { // every write of this task was answered
+			result.InFlight = inFlight
+		}
 		if err == nil && wait > 0 {
 			result.Retries = 0
 			err = t.overdue(step, result)
@@ -202,6 +205,7 @@ func (t *siteTurn) newWork(step release.Step, result *release.Result, results *l
 	if t.undo {
 		began = &result.Undoing
 	}
+	touched := result.Touched
 	// A pause of that length is ours, not the object's: nobody worked at the step.
 	if now := t.Clock.Now(); began.IsZero() || now.Sub(result.Updated) > leaseTTL {
 		*began = now
@@ -218,6 +222,9 @@ func (t *siteTurn) newWork(step release.Step, result *release.Result, results *l
 		Save: func(ctx context.Context) error {
 			if _, err := t.begin(ctx, t.in); err != nil {
 				return err
+			}
+			if result.Touched && !touched {
+				result.InFlight = t.Clock.Now().Add(taskLife + leaseMargin)
 			}
 			results.Set(*result)
 			return results.Save(ctx)

@@ -65,6 +65,10 @@ func (w *world) problemsOf(rel release.Release) []string {
 	if rel.State == release.Succeeded && rel.Error != "" {
 		problems = append(problems, fmt.Sprintf("release %s succeeded and says %q", rel.ID, rel.Error))
 	}
+	pending := func(p release.Progress) bool { return p.State != release.EnvironmentDone }
+	if rel.State != release.Succeeded && len(rel.Environments) > 0 && !slices.ContainsFunc(rel.Environments, pending) {
+		problems = append(problems, fmt.Sprintf("release %s is %s with every environment done", rel.ID, rel.State))
+	}
 	for _, progress := range rel.Environments {
 		wrong := progress.State == release.EnvironmentOpen ||
 			rel.State == release.Succeeded && progress.State != release.EnvironmentDone && !rel.Request.DryRun ||

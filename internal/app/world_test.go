@@ -143,9 +143,6 @@ func (w *world) invoke(ctx context.Context, run app.Task, function string, paylo
 		engine := w.Local.Engine
 		w.Clock.Go(func() { _ = engine.Stop(context.Background(), k.in.Execution, "Stopped", "by a test") })
 	}
-	if f.before != nil {
-		return nil, f.before
-	}
 	if f.again {
 		w.Clock.Go(func() {
 			_ = w.Clock.Sleep(context.Background(), f.late) // cannot fail
@@ -153,6 +150,9 @@ func (w *world) invoke(ctx context.Context, run app.Task, function string, paylo
 			_, _ = run.Run(again, payload) // nobody waits for it
 			life.end()
 		})
+	}
+	if f.before != nil {
+		return nil, f.before
 	}
 	ctx, life := w.bear(ctx, function)
 	out, err := run.Run(ctx, payload)

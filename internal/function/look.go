@@ -106,8 +106,8 @@ const (
 )
 
 // poll is how long to wait for an update that began at a time: half of what it has taken
-// already, up to pollSoon, and of one that takes minutes a tenth, up to pollMax. So the looks,
-// each of them a state transition and some calls, become rarer without counting them.
+// already, up to pollSoon, and of one that takes minutes a tenth, up to pollMax: the looks
+// become rarer without counting them.
 func poll(now, began time.Time) time.Duration {
 	taken := now.Sub(began)
 	soon := min(max(taken/2, pollMin), pollSoon)

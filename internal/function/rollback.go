@@ -46,9 +46,10 @@ func (u *update) rollBack(ctx context.Context) (time.Duration, error) {
 }
 
 // tooEarly is how long to wait until a look is believed that shows nothing of the
-// release's writes, of which one was at hand: it may have come too early to see them.
+// release's writes, of which one was at hand: it may have come too early to see them, and
+// the task that was about to make the first may still be at it.
 func tooEarly(w *release.Work, now time.Time) time.Duration {
-	return max(0, w.Result.Undoing.Add(release.ReadLag).Sub(now))
+	return max(0, w.Result.Undoing.Add(release.ReadLag).Sub(now), w.Result.InFlight.Sub(now))
 }
 
 // restoring writes, and waits inside of the turn for what Lambda makes of it:

@@ -47,6 +47,7 @@ func (w *world) rateFor(c *caller, p float64) float64 {
 
 // onCall decides what happens to a call to AWS.
 func (w *world) onCall(call sim.Call) sim.Fault {
+	w.judgeLate()
 	c := w.callerOf(call.Principal)
 	if c == nil {
 		w.watchOthers(call)

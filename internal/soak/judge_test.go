@@ -113,6 +113,12 @@ func (w *world) judgeEnd(rel release.Release) {
 	if rel.State == release.Superseded {
 		w.judgeSuperseded(rel)
 	}
+	if everywhere(rel) {
+		w.fail("release %s ended as %s, but every environment is done", rel.ID, rel.State)
+	}
+	if strings.HasPrefix(rel.Error, "the lease of the environment did not become free") && !w.everDirty(rel.App) {
+		w.fail("release %s waited in vain for a lease that nobody kept", rel.ID)
+	}
 	if rel.State == release.FailedDirty && rel.Remedy == "" {
 		w.fail("release %s ended dirty without a remedy", rel.ID)
 	}
@@ -124,6 +130,22 @@ func (w *world) judgeEnd(rel release.Release) {
 			w.judgeRestored(rel, p)
 		}
 	}
+}
+
+// everywhere tells whether every environment of a release is done.
+func everywhere(rel release.Release) bool {
+	pending := func(p release.Progress) bool { return p.State != release.EnvironmentDone }
+	return len(rel.Environments) > 0 && !slices.ContainsFunc(rel.Environments, pending)
+}
+
+// everDirty tells whether a release of an app ended dirty: its lease may be kept for long.
+func (w *world) everDirty(name string) bool {
+	for _, rel := range w.records {
+		if rel.App == name && rel.State == release.FailedDirty {
+			return true
+		}
+	}
+	return false
 }
 
 // judgeSuperseded looks at who took the place of a release: never an older
@@ -162,7 +184,7 @@ func (w *world) judgeRestored(rel release.Release, p release.Progress) {
 			base.found.failed = "" // that the next update repairs it is no harm
 		}
 		excused = excused || now != base.found || w.settleFailures[key.account+key.region+key.name] > 0
-		if now != base.found && !dirty && rel.State != release.Refused {
+		if now != base.found && !dirty {
 			w.fail("release %s ended as %s (%s in %s), but %s is not as it was: %s", rel.ID, rel.State, p.State, p.Name, key.name, difference(base.found, now))
 		}
 	}
@@ -196,6 +218,7 @@ func (w *world) judge() {
 	for _, name := range w.running() {
 		w.fail("execution %s has not ended", name)
 	}
+	w.judgeLate()
 	dirty := w.judgeLeases()
 	w.judgeLive(dirty)
 	w.judgeEvents()

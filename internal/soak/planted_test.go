@@ -135,6 +135,11 @@ var plants = []plant{
 		_ = g.clock.Sleep(g.ctx, time.Second)
 		delete(g.records, "running")
 	}},
+	{"%s calls %s of %s after its release has ended, which %s", "", func(g *garden) {
+		g.watchPerform(g.task("Update", g.rel), g.write("UpdateFunctionConfiguration"))
+		g.late[0].found.handler = "former.handler"
+		g.judgeLate()
+	}},
 	{"event %s was not answered although nothing is broken", "", func(g *garden) {
 		g.event(release.Answer{Status: release.AnswerIgnored, Code: "x", Reason: "y"}).deliver = func(*caller, *app.Parts) release.Answer {
 			return release.Answer{Status: release.AnswerBusy}
@@ -189,6 +194,14 @@ var plants = []plant{
 		rel.Error = ""
 		g.judgeEnd(rel)
 	}},
+	{"release %s ended as %s, but every environment is done", "", func(g *garden) {
+		g.judgeEnd(g.failed(release.FailedClean, release.EnvironmentDone))
+	}},
+	{"release %s waited in vain for a lease that nobody kept", "", func(g *garden) {
+		rel := g.failed(release.FailedClean, release.EnvironmentPending)
+		rel.Error = "the lease of the environment did not become free in time"
+		g.judgeEnd(rel)
+	}},
 	{"release %s was superseded by %s of the older version %s", "", func(g *garden) {
 		by := g.running()
 		by.Version = "0.9.0"
@@ -211,6 +224,11 @@ var plants = []plant{
 		g.forget()
 		g.baselines = map[touched]baseline{{g.rel.ID, g.fn}: {found: fingerprint{code: "former"}}}
 		g.judgeEnd(g.failed(release.FailedClean, release.EnvironmentRolledBack))
+	}},
+	{"release %s ended as %s (%s in %s), but %s is not as it was: %s", "ended as refused", func(g *garden) {
+		g.forget()
+		g.baselines = map[touched]baseline{{g.rel.ID, g.fn}: {found: fingerprint{code: "former"}}}
+		g.judgeEnd(g.failed(release.Refused, release.EnvironmentPending))
 	}},
 	{"release %s ended dirty in %s, but all is as it was, and nothing broke in its rollback: %s", "", func(g *garden) {
 		g.forget()

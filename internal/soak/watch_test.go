@@ -40,6 +40,7 @@ type watch struct {
 	pruned     map[string]bool // layer versions
 	freezes    []freeze
 	lost       []lostEvent
+	late       []lateWrite
 	fired      map[string][]string // violations by what they say
 	// seen is when a release last read an object, foreign when somebody else last wrote it.
 	seen    map[string]int
@@ -225,12 +226,33 @@ func (w *world) watchPerform(c *caller, call sim.Call) {
 	if holder := w.lease(name).Holder.Release; holder != c.in.Release {
 		w.log.add(c.String(), "LATE: %s reaches %s when its lease is held by %q", call.Action, call.Resource, holder)
 	}
+	if state := w.records[c.in.Release].State; state.Ended() && state != release.FailedDirty {
+		w.late = append(w.late, lateWrite{c.String(), call.Action, t, w.look(t)})
+	}
 	w.watchTurns(c, name)
 	key := touched{c.in.Release, t}
 	if _, known := w.baselines[key]; !known {
 		w.baselines[key] = baseline{w.look(t), len(w.writes[t])}
 	}
 	w.writes[t] = append(w.writes[t], write{c.in.Release, w.clock.Now()})
+}
+
+// lateWrite is a write that reached a function after its release had ended.
+type lateWrite struct {
+	who, action string
+	target
+	found fingerprint
+}
+
+// judgeLate looks, before anything else happens, what became of a write that came late: by
+// its revision, nothing.
+func (w *world) judgeLate() {
+	for _, l := range w.late {
+		if now := w.look(l.target); now != l.found {
+			w.fail("%s calls %s of %s after its release has ended, which %s", l.who, l.action, l.name, difference(l.found, now))
+		}
+	}
+	w.late = nil
 }
 
 // watchTurns checks that one release after the other changes an app in an
