@@ -366,7 +366,7 @@ type outcome struct {
 func (s scenario) run(t *testing.T, blows ...blow) outcome {
 	w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
 	w.in(func(ctx context.Context) { _ = w.Clock.Sleep(ctx, time.Minute) }) // everybody knows how the world was made
-	before := w.targets()
+	before, versions := w.targets(), w.versionsOfAll()
 	x := w.trouble(blows...)
 	id := ""
 	w.in(func(ctx context.Context) { // all of it, so that two runs are alike
@@ -382,11 +382,44 @@ func (s scenario) run(t *testing.T, blows ...blow) outcome {
 	w.quiet()
 	w.sound()
 	w.asRecorded(rel, before)
+	w.publishedAtMost(versions, len(blows))
 	w.everybodyKnows(rel)
 	if t.Failed() {
 		w.transcript(rel)
 	}
 	return outcome{x, rel}
+}
+
+// versionsOfAll counts the versions of each layer and each function.
+func (w *world) versionsOfAll() map[string]int {
+	counts := map[string]int{}
+	for _, region := range []string{demo.Home, demo.Europe} {
+		for _, name := range w.Cloud.Layers(demo.Tools, region) {
+			counts["layer "+name+" in "+region] = len(w.Cloud.LayerVersions(demo.Tools, region, name))
+		}
+	}
+	for _, site := range demo.Sites() {
+		for _, name := range w.Cloud.Functions(site.Account, site.Region) {
+			f, _ := w.Cloud.Function(site.Account, site.Region, name)
+			counts[site.String()+"/"+name] = len(f.Published)
+		}
+	}
+	return counts
+}
+
+// publishedAtMost checks that a release published a version of each layer, and of each function
+// one and one that keeps what was there, and for each fault one more at most.
+func (w *world) publishedAtMost(before map[string]int, faults int) {
+	w.t.Helper()
+	for what, n := range w.versionsOfAll() {
+		most := 2
+		if strings.HasPrefix(what, "layer ") {
+			most = 1
+		}
+		if more := n - before[what]; more > most+faults {
+			w.t.Errorf("%d versions of %s were published after %d faults, want %d at most", more, what, faults, most+faults)
+		}
+	}
 }
 
 // told pushes a tag and gives its release. What Tagboat could not take on, GitHub

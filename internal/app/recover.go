@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -133,12 +134,14 @@ func (r *Recovery) sweepRelease(ctx context.Context, rel release.Release, swept 
 	if running {
 		return r.sweepHalted(ctx, rel)
 	}
-	// Step Functions may not know yet what has just been started: DescribeExecution is
-	// eventually consistent (its API reference).
-	if r.Clock.Now().Sub(rel.Updated) < sweepAge {
-		return nil
+	// It may have ended since it was read. And Step Functions may not know yet what has just
+	// been started: DescribeExecution is eventually consistent (its API reference).
+	now, err := r.Ledger.Release(ctx, rel.ID)
+	if err != nil || now.State.Ended() || r.Clock.Now().Sub(now.Updated) < sweepAge {
+		return err
 	}
-	started, err := r.recover(ctx, rel)
+	now.Execution = cmp.Or(now.Execution, rel.Execution)
+	started, err := r.recover(ctx, now)
 	if started {
 		swept.Recovered++
 	}

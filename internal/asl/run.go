@@ -72,7 +72,7 @@ func (e *Engine) newRun(name string, input document) *run {
 func (r *run) adopt(cp Checkpoint) error {
 	if _, ok := r.engine.machine.top.states[cp.Execution.State]; !ok {
 		return release.Errorf(release.Conflict, "execution %q is in the state %q, which the definition no longer has", r.name, cp.Execution.State).
-			WithRemedy("Run it to its end with the definition it began with, or start the release again.")
+			WithRemedy("Start the version of Tagboat that began it, with the same state file, and let the release end; then start this one.")
 	}
 	var inputErr, stateErr error
 	r.input, inputErr = parseDocument(cp.Execution.Input)
