@@ -151,7 +151,7 @@ func (c *client) unreachable(err error) error {
 	if errors.As(err, &known) {
 		return known
 	}
-	failure := release.Errorf(release.Transient, "tagboat at %s: %w", c.base, err)
+	failure := release.Errorf(release.Transient, "the server at %s: %w", c.base, err)
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		failure = release.Errorf(release.Transient, "no tagboat answers at %s: connection refused", c.base)
 	}
