@@ -22,14 +22,14 @@ check:
 	$(PLAIN) go vet ./...
 	$(PLAIN) go tool staticcheck ./...
 
-# In a crowd, too, one goroutine runs at a time: with the race detector it takes minutes and shows no more than the other tests.
-CROWDS := TestTwoHundredTagsAtOnce|TestFiftyAppsAtOnce
+# In the long ones, too, one goroutine runs at a time: with the race detector they take minutes and show no more than the others.
+LONG := TestTwoHundredTagsAtOnce|TestFiftyAppsAtOnce|TestAFaultAndAnotherInTheRollback
 
 unit: python
 	@mkdir -p .build
-	TAGBOAT_FIGURES=$(CURDIR)/.build/edges.txt go test -race -vet=off -skip '$(CROWDS)' -timeout 20m $$(go list ./... | grep -v /internal/soak$$)
+	TAGBOAT_FIGURES=$(CURDIR)/.build/edges.txt go test -race -vet=off -skip '$(LONG)' -timeout 20m $$(go list ./... | grep -v /internal/soak$$)
 	@cat .build/edges.txt
-	$(PLAIN) go test ./internal/app -vet=off -run '$(CROWDS)'
+	$(PLAIN) go test ./internal/app -vet=off -run '$(LONG)'
 	$(PLAIN) go test ./internal/cli -vet=off -run TestLoad # the memory is that of serve, not of the race detector
 
 # Whole releases with faults at every call, one seed a run, in two minutes of two cores that do nothing else;
