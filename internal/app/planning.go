@@ -85,6 +85,9 @@ func (p *Planning) recordedWhole(ctx context.Context, in Input, scope *scope) (*
 	if err != nil {
 		return nil, err
 	}
+	if err := p.remember(ctx, scope, whole); err != nil {
+		return nil, err
+	}
 	pointer, err := p.Documents.Put(ctx, "releases/"+in.Release+"/plan.json", whole)
 	if err != nil {
 		return nil, err
@@ -104,6 +107,28 @@ func (p *Planning) recordedWhole(ctx context.Context, in Input, scope *scope) (*
 		return whole, err
 	}
 	return p.plan(ctx, scope.release, site)
+}
+
+// remember keeps which layer versions a snapshot has recognised by their content: of a release that
+// crashed before it could say what it had published, or of somebody else. The task that looks may not.
+func (p *Planning) remember(ctx context.Context, scope *scope, whole *release.Plan) error {
+	if scope.release.Request.DryRun {
+		return nil
+	}
+	for _, step := range whole.Steps {
+		if step.Kind != release.PublishLayer || step.Change {
+			continue
+		}
+		layer, region := step.Layer, step.Site.Region
+		_, known, err := p.Ledger.LayerVersion(ctx, layer.Name, region, layer.Digest)
+		if err == nil && !known {
+			err = p.Ledger.PutLayerVersion(ctx, layer.Name, region, layer.Digest, layer.Existing)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // input reads the artifacts and the snapshots of sites.

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -116,4 +117,36 @@ func (w *world) changedUnderTheLease(ctx context.Context) {
 	if _, err := book.Return(ctx, "env/orders/dev", other); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// TestALayerThatADeadReleasePublishedIsUsedByTheNext stops a release that has published its
+// layer before it can say so. The next one with the same layer recognises the version by its
+// content, in a task that may not say so either, and it is remembered all the same.
+func TestALayerThatADeadReleasePublishedIsUsedByTheNext(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+	stopped := false
+	w.table.onCall = func(what string, reads bool) mishap {
+		if reads || stopped || !strings.HasPrefix(what, "Put layer/orders-deps/"+demo.Home) {
+			return mishap{}
+		}
+		stopped = true
+		w.Clock.Go(w.stopAll)
+		return mishap{before: errTable, kill: true}
+	}
+	w.detached = true
+	wantState(t, w.released("v1.1.0", quick(t, code(1))), release.FailedClean)
+	if !stopped {
+		t.Error("nothing was to be remembered")
+	}
+	made, err := w.Local.Core().Ledger.PublishedVersions(t.Context(), "orders-deps", demo.Home)
+	if err != nil || len(made) != 0 {
+		t.Fatalf("remembered: %q, %v; want nothing", made, err)
+	}
+	wantState(t, w.released("v1.2.0", quick(t, code(2))), release.Succeeded)
+	versions := w.Cloud.LayerVersions(demo.Tools, demo.Home, "orders-deps")
+	if made, err = w.Local.Core().Ledger.PublishedVersions(t.Context(), "orders-deps", demo.Home); err != nil || len(versions) != 1 || made[versions[0].ARN] == "" {
+		t.Errorf("%d versions, remembered %q, %v; want the one that was there, remembered", len(versions), made, err)
+	}
+	w.quiet()
+	w.sound()
 }

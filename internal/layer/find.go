@@ -29,8 +29,8 @@ type Wanted struct {
 const layersAtOnce = 4
 
 // Snapshot finds published versions with their grants, by digest. What is not
-// published is not in the answer. A version that is recognised by its content
-// is remembered in [Known].
+// published is not in the answer. Nothing is remembered: who only looks may not
+// say which version has a content.
 func (l *Layers) Snapshot(ctx context.Context, target release.Target, wanted []Wanted) (map[string]release.LayerState, error) {
 	api, err := l.cfg.Lambda(ctx, target, release.PhaseSnapshot)
 	if err != nil {
@@ -55,7 +55,7 @@ func (l *Layers) Snapshot(ctx context.Context, target release.Target, wanted []W
 
 // observe is a version of the layer with its grants; without an ARN if there is none.
 func (l *Layers) observe(ctx context.Context, api API, site release.Site, want Wanted) (release.LayerState, error) {
-	v, ok, err := l.find(ctx, api, site, want)
+	v, ok, _, err := l.find(ctx, api, site, want)
 	if err != nil || !ok {
 		return release.LayerState{}, err
 	}
@@ -64,21 +64,28 @@ func (l *Layers) observe(ctx context.Context, api API, site release.Site, want W
 }
 
 // find looks for a published version with the wanted content: first the one
-// that is remembered, then the newest.
-func (l *Layers) find(ctx context.Context, api Reader, site release.Site, want Wanted) (version, bool, error) {
+// that is remembered, then the newest. known tells which of the two it is.
+func (l *Layers) find(ctx context.Context, api Reader, site release.Site, want Wanted) (v version, ok, known bool, err error) {
 	arn, known, err := l.cfg.Known.LayerVersion(ctx, want.Name, site.Region, want.Digest)
 	if err != nil {
-		return version{}, false, err
+		return version{}, false, false, err
 	}
 	if known {
 		v, ok, err := verify(ctx, api, site, want, arn)
 		if ok || err != nil {
-			return v, ok, err
+			return v, ok, true, err
 		}
 	}
-	v, ok, err := newest(ctx, api, site, want)
-	if err != nil || !ok {
-		return v, false, err
+	v, ok, err = newest(ctx, api, site, want)
+	return v, ok && err == nil, false, err
+}
+
+// recall is find for who publishes: a version that is recognised by its content is
+// remembered in [Known].
+func (l *Layers) recall(ctx context.Context, api Reader, site release.Site, want Wanted) (version, bool, error) {
+	v, ok, known, err := l.find(ctx, api, site, want)
+	if err != nil || !ok || known {
+		return v, ok, err
 	}
 	return v, true, l.cfg.Known.PutLayerVersion(ctx, want.Name, site.Region, want.Digest, v.String())
 }

@@ -171,8 +171,8 @@ func TestSnapshotFindsVersionsWithTheirGrants(t *testing.T) {
 		got, err = w.layers.Snapshot(ctx, at, wanted)
 		must(t, err)
 		want := release.LayerState{ARN: w.versions()[0].ARN, Version: 1, Digest: "digest", Grants: grants}
-		if len(got) != 1 || !reflect.DeepEqual(got["digest"], want) || w.known[name+region+"digest"] != want.ARN {
-			t.Errorf("got %+v, want %+v, and that it is remembered: %q", got, want, w.known)
+		if len(got) != 1 || !reflect.DeepEqual(got["digest"], want) || len(w.known) > 0 {
+			t.Errorf("got %+v, want %+v, and nothing remembered by who looks: %q", got, want, w.known)
 		}
 	})
 }

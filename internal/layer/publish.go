@@ -50,7 +50,7 @@ func (l *Layers) publish(ctx context.Context, w *release.Work) (wait time.Durati
 func (l *Layers) publishLocked(ctx context.Context, api API, w *release.Work) error {
 	step := w.Step.Layer
 	want := Wanted{step.Name, step.Digest, step.CodeSHA256, step.Runtimes, step.Architectures}
-	v, ok, err := l.find(ctx, api, w.Target.Site, want)
+	v, ok, err := l.recall(ctx, api, w.Target.Site, want)
 	if err == nil && !ok && w.Result.Touched {
 		v, ok, err = l.findAgain(ctx, api, w, want)
 	}
@@ -78,7 +78,7 @@ func (l *Layers) findAgain(ctx context.Context, api API, w *release.Work, want W
 	if err := l.cfg.Clock.Sleep(ctx, wait); err != nil {
 		return version{}, false, release.Errorf(release.Transient, "look for layer %q: %w", want.Name, err)
 	}
-	return l.find(ctx, api, w.Target.Site, want)
+	return l.recall(ctx, api, w.Target.Site, want)
 }
 
 // publishVersion makes a version of the staged object. If the answer is lost,
