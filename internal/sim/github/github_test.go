@@ -192,7 +192,7 @@ func TestFaults(t *testing.T) {
 func TestADelayPassesInTheClock(t *testing.T) {
 	c := clock.NewVirtual(start, 0)
 	server := github.New(c)
-	server.OnRequest(func(*http.Request) github.Fault { return github.Fault{Delay: time.Hour} })
+	server.OnRequest(func(*http.Request) github.Fault { return github.Fault{Delay: 20 * time.Minute, Hang: 40 * time.Minute} })
 	c.Run(func() {
 		fetch(t, server, "GET", "https://api.github.com/repositories/1", "", "")
 		if got := c.Now().Sub(start); got != time.Hour {

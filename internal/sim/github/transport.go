@@ -21,6 +21,8 @@ type Fault struct {
 	Body   string
 	// LoseAnswer performs the request and breaks the connection instead of answering.
 	LoseAnswer bool
+	// Hang passes between the request and its answer, if the caller has so much time.
+	Hang time.Duration
 }
 
 // errAnswerLost is what the caller sees of a connection that broke after the request.
@@ -100,6 +102,9 @@ func (s *Server) answer(req *http.Request) (*answer, error) {
 	}
 	a := newAnswer()
 	s.route(a, req)
+	if fault.Hang > 0 && s.clock.Sleep(req.Context(), fault.Hang) != nil {
+		return nil, req.Context().Err()
+	}
 	if fault.LoseAnswer {
 		return nil, errAnswerLost
 	}
