@@ -109,6 +109,8 @@ type mishap struct {
 	kill          bool
 	// delay passes before the call is performed.
 	delay time.Duration
+	// stale answers a read as it was before the last change.
+	stale bool
 }
 
 var errTable = release.Errorf(release.Transient, "the other side did not answer")
@@ -142,6 +144,8 @@ type flakyTable struct {
 	clock  clock.Clock
 	calm   bool
 	onCall func(what string, reads bool) mishap
+	// onPut sees each item that is written.
+	onPut func(ledger.Item)
 	// partitions are those that were written to.
 	partitions map[string]bool
 }
@@ -164,7 +168,13 @@ func (f *flakyTable) Get(ctx context.Context, key ledger.Key) (item ledger.Item,
 
 func (f *flakyTable) Put(ctx context.Context, item ledger.Item) error {
 	f.partitions[item.Partition] = true
-	return f.call(ctx, "Put "+item.Key.String(), false, func() error { return f.Table.Put(ctx, item) })
+	return f.call(ctx, "Put "+item.Key.String(), false, func() error {
+		err := f.Table.Put(ctx, item)
+		if err == nil && f.onPut != nil {
+			f.onPut(item)
+		}
+		return err
+	})
 }
 
 func (f *flakyTable) Delete(ctx context.Context, key ledger.Key, version int64) error {
@@ -205,31 +215,40 @@ type flakyEngine struct {
 	world *world
 }
 
-func (f *flakyEngine) call(ctx context.Context, what string, reads bool, perform func() error) error {
-	var m mishap
+func (f *flakyEngine) call(ctx context.Context, what string, perform func() error) error {
+	return f.mishap(ctx, what, false).around(ctx, f.world.Clock, perform)
+}
+
+func (f *flakyEngine) mishap(ctx context.Context, what string, reads bool) (m mishap) {
 	if f.world.onEngine != nil && ctx.Err() == nil {
 		m = f.world.onEngine(what, reads)
 	}
-	return m.around(ctx, f.world.Clock, perform)
+	return m
 }
 
 func (f *flakyEngine) Succeed(ctx context.Context, token string) error {
 	if f.world.loseToken != nil && f.world.loseToken(token) {
 		return nil
 	}
-	return f.call(ctx, "SendTaskSuccess", false, func() error { return f.Tokens.Succeed(ctx, token) })
+	return f.call(ctx, "SendTaskSuccess", func() error { return f.Tokens.Succeed(ctx, token) })
 }
 
 func (f *flakyEngine) Fail(ctx context.Context, token, name, cause string) error {
-	return f.call(ctx, "SendTaskFailure", false, func() error { return f.Tokens.Fail(ctx, token, name, cause) })
+	return f.call(ctx, "SendTaskFailure", func() error { return f.Tokens.Fail(ctx, token, name, cause) })
 }
 
 func (f *flakyEngine) Start(ctx context.Context, name string, input json.RawMessage) error {
-	return f.call(ctx, "StartExecution", false, func() error { return f.Executions.Start(ctx, name, input) })
+	return f.call(ctx, "StartExecution", func() error { return f.Executions.Start(ctx, name, input) })
 }
 
+// Running can be stale, as what Step Functions says of an execution that has just begun, or
+// ended, is (API reference, DescribeExecution).
 func (f *flakyEngine) Running(ctx context.Context, name string) (running bool, err error) {
-	err = f.call(ctx, "DescribeExecution", true, func() (err error) { running, err = f.Executions.Running(ctx, name); return err })
+	m := f.mishap(ctx, "DescribeExecution", true)
+	err = m.around(ctx, f.world.Clock, func() (err error) { running, err = f.Executions.Running(ctx, name); return err })
+	if _, unknown := f.world.Local.Engine.Execution(ctx, name); m.stale && unknown == nil {
+		running = !running // it was not there yet, or had not ended
+	}
 	return running, err
 }
 

@@ -35,7 +35,7 @@ func (g *grouping) add(first blow, o outcome) {
 		return
 	}
 	g.ended.add(o)
-	key := sha256.Sum256(fmt.Append(nil, o.portrait, "\n", o.way(), "\n", o.release.State))
+	key := sha256.Sum256(fmt.Append(nil, o.portrait, "\n", o.way(), "\n", o.ends()))
 	if !g.known[key] {
 		g.known[key] = true
 		g.groups = append(g.groups, group{first, o.undone()})

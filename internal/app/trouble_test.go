@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tagboat/tagboat/internal/asl"
 	"github.com/tagboat/tagboat/internal/demo"
@@ -48,6 +49,8 @@ type trouble struct {
 	// undoing is how many calls had been made when the rollback began, or -1.
 	undoing     int
 	count, late map[string]int
+	// denied is until when all calls across a boundary are refused.
+	denied map[string]time.Time
 	// portrait is the world when the rollback began after a first fault.
 	portrait string
 	// over is true when the run is, and nothing goes wrong any more.
@@ -57,7 +60,7 @@ type trouble struct {
 // trouble makes the blows fall. Tasks live as in Lambda: an execution that ends
 // does not end what is under way.
 func (w *world) trouble(blows ...blow) *trouble {
-	x := &trouble{w: w, blows: blows, undoing: -1, count: map[string]int{}, late: map[string]int{}}
+	x := &trouble{w: w, blows: blows, undoing: -1, count: map[string]int{}, late: map[string]int{}, denied: map[string]time.Time{}}
 	w.detached = true
 	for _, b := range boundaries() {
 		b.install(x)

@@ -49,6 +49,13 @@ type world struct {
 	// onEnd sees each execution's end.
 	onEngine func(what string, reads bool) mishap
 	onEnd    func(asl.Execution)
+	// registry is the one that the world began with; last is the last environment of its app.
+	registry, last string
+	// met are the states in which releases were seen; chapters, how environments stood at
+	// each change of their state, which stands has by release and environment.
+	met      map[release.State]bool
+	stands   map[string]release.EnvironmentState
+	chapters []chapter
 }
 
 // parsed is shared by all worlds: most have the same registry.
@@ -62,7 +69,11 @@ type worldOptions struct {
 
 func newWorld(t *testing.T, o worldOptions) *world {
 	t.Helper()
-	w := &world{t: t, byHand: map[string]time.Time{}, tookHandMade: map[string]bool{}, table: &flakyTable{Table: narrowed(t, ledger.NewMemoryTable()), partitions: map[string]bool{}}, store: &flakyStore{Store: asl.NewMemoryStore()}}
+	w := &world{
+		t: t, registry: o.registry, byHand: map[string]time.Time{}, tookHandMade: map[string]bool{},
+		met: map[release.State]bool{}, stands: map[string]release.EnvironmentState{},
+		table: &flakyTable{Table: narrowed(t, ledger.NewMemoryTable()), partitions: map[string]bool{}}, store: &flakyStore{Store: asl.NewMemoryStore()},
+	}
 	var err error
 	w.World, err = demo.NewWorld(t.Context(), demo.WorldOptions{Seed: o.seed, Registry: o.registry, Functions: o.functions, Table: w.table, Store: w.store})
 	if err != nil {
@@ -353,7 +364,12 @@ func inEnvironment(targets map[string]string, environment string) map[string]str
 // unchanged fails the test for each target that is not as before.
 func (w *world) unchanged(before map[string]string) {
 	w.t.Helper()
-	now := w.targets()
+	w.same(before, w.targets())
+}
+
+// same is unchanged for what was at another time.
+func (w *world) same(before, now map[string]string) {
+	w.t.Helper()
 	for _, key := range slices.Sorted(maps.Keys(before)) {
 		if now[key] != before[key] {
 			w.t.Errorf("%s was\n\t%s\nand is\n\t%s", key, before[key], now[key])
