@@ -18,10 +18,13 @@ type callerAnnouncer struct{ c *caller }
 
 var _ app.Announcer = callerAnnouncer{}
 
+// putEvents is the call to the event bus.
+const putEvents = "PutEvents"
+
 // Announce implements [app.Announcer].
 func (a callerAnnouncer) Announce(ctx context.Context, happening report.Happening, event report.Event) error {
 	w := a.c.w
-	return a.c.store(ctx, "PutEvents", "event bus", func() error {
+	return a.c.store(ctx, putEvents, "event bus", func() error {
 		text, err := json.Marshal(event)
 		if err != nil {
 			return err

@@ -221,9 +221,33 @@ func (e callerExecutions) Running(ctx context.Context, name string) (running boo
 			return nil
 		}
 		running = err == nil && !execution.Status.Ended()
+		if err == nil && e.c.stale(execution) {
+			running = !running
+		}
 		return err
 	})
 	return running, err
+}
+
+// staleFor is how long Step Functions may not show that an execution has begun, or ended: what it
+// says of one is eventually consistent (API reference, DescribeExecution). With what clocks are off,
+// it is less than what a sweep waits for.
+const staleFor = 30 * time.Second
+
+// stale tells whether a caller is told of an execution as it was before its last change.
+func (c *caller) stale(execution asl.Execution) bool {
+	w := c.w
+	changed := execution.Started
+	if execution.Status.Ended() {
+		changed = execution.Stopped
+	}
+	if w.s.serve || w.clock.Now().Sub(changed) > staleFor || !w.d.chance(w.rate(min(0.5, 40*w.s.rates.engine))) {
+		return false
+	}
+	w.broke(c)
+	w.fault("engine: stale")
+	w.log.add(c.String(), "fault: DescribeExecution %s is stale", execution.Name)
+	return true
 }
 
 // engineCall performs a call to the engine unless a fault comes in between, and
@@ -235,15 +259,15 @@ func (c *caller) engineCall(ctx context.Context, what string, perform func() err
 		return release.Errorf(release.Transient, "engine: %w", errDead)
 	}
 	before, lost := last && w.d.chance(0.5), last
-	if !w.s.serve && w.d.chance(w.rate(8*w.s.rates.engine)) { // there are few of these calls
-		w.broke(c)
-		before, lost = before || w.d.chance(0.5), true
-		if before {
-			w.fault("engine: a call lost")
-		} else {
-			w.fault("engine: answer lost")
+	switch fault := c.engineFault(what); fault {
+	case "a call lost", "refused":
+		before = true
+	case "answer lost":
+		lost = true
+	case "slow":
+		if w.clock.Sleep(ctx, w.d.between(time.Second, slowest)) != nil || c.dead {
+			return release.Errorf(release.Transient, "engine: %w", errDead)
 		}
-		w.log.add(c.String(), "fault: %s, before %t", what, before)
 	}
 	if before {
 		return c.afterEngine(last, what, release.Errorf(release.Transient, "engine: %w", errLost))
@@ -260,6 +284,29 @@ func (c *caller) engineCall(ctx context.Context, what string, perform func() err
 		return fmt.Errorf("%w: %w", app.ErrExecutionExists, err)
 	}
 	return err
+}
+
+// engineFault is how a call to Step Functions goes wrong; there are few of them. Once one is
+// refused, all are for some minutes.
+func (c *caller) engineFault(what string) string {
+	w := c.w
+	kind := ""
+	switch {
+	case w.s.serve || w.calm:
+	case w.clock.Now().Before(w.engineDenied):
+		kind = "refused"
+	case w.d.chance(w.rate(12 * w.s.rates.engine)):
+		kind = pick(w.d, "a call lost", "answer lost", "slow")
+		if w.d.chance(0.1) {
+			kind, w.engineDenied = "refused", w.clock.Now().Add(w.d.between(0, 10*time.Minute))
+		}
+	}
+	if kind != "" {
+		w.broke(c)
+		w.fault("engine: " + kind)
+		w.log.add(c.String(), "fault: %s: %s", what, kind)
+	}
+	return kind
 }
 
 func (c *caller) afterEngine(last bool, what string, err error) error {

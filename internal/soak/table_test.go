@@ -64,6 +64,9 @@ func (c *caller) store(ctx context.Context, action string, what any, perform fun
 	if w.d.chance(w.rateFor(c, w.s.rates.table)) {
 		w.broke(c)
 		fault = pick(w.d, "throttled", "answer lost", "slow")
+		if !w.s.serve && w.d.chance(0.1) { // the process has a file; a refusal ends a release
+			fault = "refused"
+		}
 		w.fault("table: " + fault)
 		w.log.add(c.String(), "fault: %s %v is %s", action, what, fault)
 		delay = w.d.between(0, slowest)
@@ -71,9 +74,12 @@ func (c *caller) store(ctx context.Context, action string, what any, perform fun
 	if w.clock.Sleep(ctx, delay) != nil || c.dead {
 		return release.Errorf(release.Transient, "table: %w", errDead)
 	}
-	if fault == "throttled" || last && w.d.chance(0.5) {
+	if refused := fault == "refused"; refused || fault == "throttled" || last && w.d.chance(0.5) {
 		if last {
 			c.die(fmt.Sprintf("before %s %v", action, what))
+		}
+		if refused && action != putEvents { // of the event bus, that passes as well
+			return release.Errorf(release.Denied, "table: not authorized for now")
 		}
 		return release.Errorf(release.Transient, "table: request rate exceeded")
 	}

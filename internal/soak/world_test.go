@@ -49,6 +49,8 @@ type world struct {
 	callers []*caller
 	living  map[int]*caller
 	calm    bool // nothing breaks any more
+	// engineDenied is until when everybody's calls to Step Functions are refused.
+	engineDenied time.Time
 	// plant makes a violation on purpose before everything is judged; nil makes none.
 	plant func()
 	over  bool // nothing is to be done any more
