@@ -57,7 +57,7 @@ func boundaries() []boundary {
 		{"event bus", []string{"lost", "answer lost", "denied", deniedForLong, "slow", "killed before", "killed after"}, eventBusFaults, 11},
 		{"task", []string{
 			"killed before", "killed after", "dead before", "dead after", "stopped before", "stopped after", "delivered twice", "delivered again later",
-			"with its clock ahead", "with its clock behind", "after the app left an environment", "after an environment has moved", "after a freeze",
+			"taken for failed", "taken for dead", "with its clock ahead", "with its clock behind", "after the app left an environment", "after an environment has moved", "after a freeze",
 		}, taskFaults, 61},
 	}
 }
@@ -324,6 +324,8 @@ func taskFaults(x *trouble) {
 			"stopped after":         {after: final, stop: true},
 			"delivered twice":       {again: true},
 			"delivered again later": {again: true, late: 3 * time.Minute},
+			"taken for failed":      {again: true, before: retriable}, // it lives on
+			"taken for dead":        {again: true, before: final},
 			"with its clock ahead":  {skew: off},
 			"with its clock behind": {skew: -off},
 
