@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
+	"github.com/tagboat/tagboat/internal/app"
 	"github.com/tagboat/tagboat/internal/demo"
 	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
@@ -460,7 +461,10 @@ func pruneWith(t *testing.T, blows ...blow) []call {
 		}
 	}
 	calls := slices.Clone(x.calls)
-	w.in(func(context.Context) { w.putRegistry(quickly(t, demo.Registry)) }) // a blow may have changed it
+	w.in(func(ctx context.Context) { // a blow may have changed what is in force
+		w.putRegistry(w.registry)
+		_, _ = w.Local.Freezes().Lift(ctx, app.Unfreezing{Environment: w.last, By: "alice"}) // nothing may be frozen
+	})
 	w.releasedUpTo(4, 4)
 	w.pruned(4)
 	if t.Failed() {

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -70,7 +71,7 @@ type worldOptions struct {
 func newWorld(t *testing.T, o worldOptions) *world {
 	t.Helper()
 	w := &world{
-		t: t, registry: o.registry, byHand: map[string]time.Time{}, tookHandMade: map[string]bool{},
+		t: t, registry: cmp.Or(o.registry, demo.Registry), last: "prod", byHand: map[string]time.Time{}, tookHandMade: map[string]bool{},
 		met: map[release.State]bool{}, stands: map[string]release.EnvironmentState{},
 		table: &flakyTable{Table: narrowed(t, ledger.NewMemoryTable()), partitions: map[string]bool{}}, store: &flakyStore{Store: asl.NewMemoryStore()},
 	}
