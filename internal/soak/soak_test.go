@@ -178,16 +178,16 @@ func TestSoak(t *testing.T) {
 	checkTime(t, time.Since(began), processorTime()-spent)
 }
 
-// spared is how much more the processor may take than on a machine that does nothing else,
-// where one waits for the other's memory.
-const spared = 1.25
+// spared is how much more the processor may take than one of those that the limit was measured on:
+// some are half as fast, and who shares one waits for the other's memory.
+const spared = 2
 
 // checkTime fails if the seeds took too long by the clock, and not only because others
 // were at work.
 func checkTime(t *testing.T, took, spent time.Duration) {
 	fmt.Printf("%s by the clock, %s of processor time\n", took.Round(time.Second), spent.Round(time.Second))
 	if most := time.Duration(2 * spared * float64(*within)); *within > 0 && took > *within && spent > most {
-		t.Errorf("the seeds took %s of processor time, want %s at most: two cores for %s, and a quarter of that for what others are in the way; "+
+		t.Errorf("the seeds took %s of processor time, want %s at most: two cores for %s, and as much again for a slow machine; "+
 			"make what is simulated cheaper (-cpuprofile), or fewer large worlds (sizeOf)", spent.Round(time.Second), most, *within)
 	}
 }
