@@ -40,7 +40,7 @@ simulation:
 soak:
 	cd internal/soak && go test -count=1 -timeout 24h -seeds $(SEEDS)
 
-# The standard scenarios with every call failing in every way, one at a time, which takes minutes; and after each way in
+# The standard scenarios with every call failing in every way, one at a time, which takes half an hour; and after each way in
 # which something comes to be rolled back, every call of that failing in every way, which takes hours.
 .PHONY: exhaustive
 exhaustive:
