@@ -94,11 +94,16 @@ func halted(rel *release.Release) error {
 // resume wakes a halted release where it waits for a person or a lease. One that
 // got its answer or its lease meanwhile notices by itself.
 func (h *Halts) resume(ctx context.Context, rel *release.Release) error {
+	return h.wake(ctx, h.Tokens, rel, errHalted, fmt.Sprintf("halted by %s: %s", rel.Halted.By, rel.Halted.Reason))
+}
+
+// wake fails what a release waits for: a person, or a lease.
+func (c *Core) wake(ctx context.Context, with Tokens, rel *release.Release, name, cause string) error {
 	var tokens []string
 	if progress := waitingFor(rel); progress != nil {
 		tokens = append(tokens, progress.Approval.Token)
 	}
-	leases, err := h.Ledger.Leases(ctx)
+	leases, err := c.Ledger.Leases(ctx)
 	if err != nil {
 		return err
 	}
@@ -114,7 +119,7 @@ func (h *Halts) resume(ctx context.Context, rel *release.Release) error {
 	}
 	var errs []error
 	for _, token := range tokens {
-		err := h.Tokens.Fail(ctx, token, errHalted, fmt.Sprintf("halted by %s: %s", rel.Halted.By, rel.Halted.Reason))
+		err := with.Fail(ctx, token, name, cause)
 		if err != nil && !errors.Is(err, ErrTokenGone) {
 			errs = append(errs, err)
 		}

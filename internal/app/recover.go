@@ -135,9 +135,10 @@ func (r *Recovery) sweepRelease(ctx context.Context, rel release.Release, swept 
 		return r.sweepHalted(ctx, rel)
 	}
 	// It may have ended since it was read. And Step Functions may not know yet what has just
-	// been started: DescribeExecution is eventually consistent (its API reference).
+	// been started: DescribeExecution is eventually consistent (its API reference). The clock that
+	// the record is from may be behind this one, by less than the margin of a lease.
 	now, err := r.Ledger.Release(ctx, rel.ID)
-	if err != nil || now.State.Ended() || r.Clock.Now().Sub(now.Updated) < sweepAge {
+	if err != nil || now.State.Ended() || r.Clock.Now().Sub(now.Updated) < sweepAge+leaseMargin {
 		return err
 	}
 	now.Execution = cmp.Or(now.Execution, rel.Execution)

@@ -178,13 +178,50 @@ func TestASweepLeavesWhatHasJustBegun(t *testing.T) {
 			t.Errorf("the sweep did %+v (%v), want nothing", swept, err)
 		}
 		w.asked(ctx, id, 1)
-		_ = w.Clock.Sleep(ctx, 2*time.Minute)
+		_ = w.Clock.Sleep(ctx, 3*time.Minute)
 		if swept, err := sweep.Sweep(ctx); err != nil || swept.Recovered != 1 {
 			t.Errorf("the sweep of minutes later did %+v (%v), want a recovery", swept, err)
 		}
 	})
 	w.settle()
 	wantState(t, w.record(id), release.FailedClean)
+	w.sound()
+}
+
+// TestALivingExecutionThatIsTakenOverEnds takes releases for dead that wait for days: what nobody
+// answers any more ends, once its last tasks were refused and tried again.
+func TestALivingExecutionThatIsTakenOverEnds(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: approving(t)})
+	sweep := *w.Local.Recovery()
+	sweep.Executions = unaware{sweep.Executions}
+	w.in(func(ctx context.Context) {
+		asks := w.pushed(ctx, "v1.1.0", quick(t, code(1)))
+		w.asked(ctx, asks, 1)
+		shifts := w.pushed(ctx, "v1.2.0", quick(t, code(2)))
+		w.until(ctx, shifts, release.WaitingApproval)
+		queues := w.pushed(ctx, "v1.3.0", quick(t, code(3)))
+		w.until(ctx, queues, release.WaitingApproval)
+		w.approve(ctx, shifts, "alice", true)
+		w.approve(ctx, queues, "alice", true)
+		w.until(ctx, queues, release.Waiting)
+		ids := []string{asks, queues}
+		_ = w.Clock.Sleep(ctx, 3*time.Minute)
+		for _, id := range ids {
+			if running, err := w.Local.Executions.Running(ctx, id); !running || err != nil {
+				t.Errorf("execution %s is not running (%v), it is to wait", id, err)
+			}
+		}
+		if swept, err := sweep.Sweep(ctx); err != nil || swept.Recovered < len(ids) {
+			t.Errorf("the sweep did %+v (%v), want %d recoveries", swept, err, len(ids))
+		}
+		_ = w.Clock.Sleep(ctx, 10*time.Minute)
+		for _, id := range ids {
+			if running, err := w.Local.Executions.Running(ctx, id); running || err != nil {
+				t.Errorf("execution %s still runs (%v), it is to have ended", id, err)
+			}
+		}
+	})
+	w.settle()
 	w.sound()
 }
 

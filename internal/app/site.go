@@ -171,9 +171,10 @@ func (t *siteTurn) bring(ctx context.Context, step release.Step, earlier map[str
 		}
 		wait, err := t.turn(ctx, work)
 		result.Updated = t.Clock.Now()
-		if release.KindOf(err) != release.Transient { // every write of this task was answered
-			result.InFlight = inFlight
+		if release.KindOf(err) == release.Transient {
+			inFlight = result.InFlight // a write may have got no answer
 		}
+		result.InFlight = inFlight
 		if err == nil && wait > 0 {
 			result.Retries = 0
 			err = t.overdue(step, result)

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/tagboat/tagboat/internal/release"
@@ -43,6 +44,11 @@ func (l *Leasing) takeOver(ctx context.Context, in Input) (takenOver, error) {
 		return out, err
 	}
 	if err := l.Ledger.Note(ctx, rel.ID, takeOverKey, takeOverNote{l.Clock.Now()}); err != nil {
+		return out, err
+	}
+	// It is dead as far as one knows. If it is not, it ends now, and does not
+	// wait for days for what nobody answers any more.
+	if err := l.wake(ctx, l.Tokens, &rel, errInterrupted, fmt.Sprintf("execution %q took release %q over", in.Execution, rel.ID)); err != nil {
 		return out, err
 	}
 	for _, progress := range rel.Environments {

@@ -230,9 +230,8 @@ func (e callerExecutions) Running(ctx context.Context, name string) (running boo
 }
 
 // staleFor is how long Step Functions may not show that an execution has begun, or ended: what it
-// says of one is eventually consistent (API reference, DescribeExecution). With what clocks are off,
-// it is less than what a sweep waits for.
-const staleFor = 30 * time.Second
+// says of one is eventually consistent (API reference, DescribeExecution).
+const staleFor = time.Minute
 
 // stale tells whether a caller is told of an execution as it was before its last change.
 func (c *caller) stale(execution asl.Execution) bool {
