@@ -225,6 +225,35 @@ func TestALivingExecutionThatIsTakenOverEnds(t *testing.T) {
 	w.sound()
 }
 
+// TestARecoveryGoesThroughThoughNobodyCanBeWoken refuses what would end the waiting of an execution
+// that died.
+func TestARecoveryGoesThroughThoughNobodyCanBeWoken(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: approving(t)})
+	refused := 0
+	w.onEngine = func(what string, _ bool) mishap {
+		if what != "SendTaskFailure" {
+			return mishap{}
+		}
+		refused++
+		return mishap{before: app.StepFunctionsTokens{API: &stepFunctions{err: errAccessDenied}}.Fail(context.Background(), "a token", "Name", "cause")}
+	}
+	before := w.targets()
+	var id string
+	w.in(func(ctx context.Context) {
+		id = w.pushed(ctx, "v1.1.0", demo.Files(demo.Handler, "2.32.3"))
+		w.until(ctx, id, release.WaitingApproval)
+		w.stop(ctx, id)
+	})
+	w.settle()
+	rel := w.record(id)
+	wantState(t, rel, release.FailedClean)
+	w.asRecorded(rel, before)
+	w.sound()
+	if refused == 0 || rel.Execution != id+"-r1" {
+		t.Errorf("%d refusals, and %q acts; want the first recovery to be refused and go on", refused, rel.Execution)
+	}
+}
+
 // TestARecoveryDoesNotTouchWhatOthersReleasedSince lets a newer release pass one
 // that waits for its approval and then dies.
 func TestARecoveryDoesNotTouchWhatOthersReleasedSince(t *testing.T) {

@@ -46,11 +46,7 @@ func (l *Leasing) takeOver(ctx context.Context, in Input) (takenOver, error) {
 	if err := l.Ledger.Note(ctx, rel.ID, takeOverKey, takeOverNote{l.Clock.Now()}); err != nil {
 		return out, err
 	}
-	// It is dead as far as one knows. If it is not, it ends now, and does not
-	// wait for days for what nobody answers any more.
-	if err := l.wake(ctx, l.Tokens, &rel, errInterrupted, fmt.Sprintf("execution %q took release %q over", in.Execution, rel.ID)); err != nil {
-		return out, err
-	}
+	l.wakeReplaced(ctx, in, &rel)
 	for _, progress := range rel.Environments {
 		if err := l.takeOverLease(ctx, in, &rel, progress); err != nil {
 			return out, err
@@ -58,6 +54,15 @@ func (l *Leasing) takeOver(ctx context.Context, in Input) (takenOver, error) {
 	}
 	out.Finished = finished(&rel)
 	return out, nil
+}
+
+// wakeReplaced lets an execution that was taken for dead and lives end now, and not after days of
+// waiting for what nobody answers any more. It can do no harm, so that this may fail.
+func (l *Leasing) wakeReplaced(ctx context.Context, in Input, rel *release.Release) {
+	cause := fmt.Sprintf("execution %q took release %q over", in.Execution, rel.ID)
+	if err := l.wake(ctx, l.Tokens, rel, errInterrupted, cause); err != nil {
+		l.Log.WarnContext(ctx, "an execution that was taken over may go on waiting", "release", rel.ID, "error", err)
+	}
 }
 
 // takeOverLease takes the lease of an environment if the release holds it. One
