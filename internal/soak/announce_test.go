@@ -55,10 +55,14 @@ func (w *world) judgeAnnounced() {
 }
 
 // watchAfterEnd checks that nothing begins for a release that has ended: what still comes is
-// the report of the end, and the deletion of old versions.
+// the report of the end, the deletion of old versions, and what a task that recorded the end reads
+// of the release to let its leases go, run again because it did not come that far.
 func (w *world) watchAfterEnd(c *caller, what string) {
 	ended, known := w.endedAt[c.in.Release]
 	if !known || !c.began.After(ended) || c.in.Do == "end" || strings.HasPrefix(c.what, "Prune") {
+		return
+	}
+	if strings.HasPrefix(c.what, "Conclude") && strings.HasPrefix(what, "GetObject arn:aws:s3:::"+stateBucket+"/releases/"+c.in.Release+"/") {
 		return
 	}
 	w.fail("%s calls %s for release %s, which had ended before it began", c, what, c.in.Release)

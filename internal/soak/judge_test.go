@@ -24,13 +24,17 @@ func (w *world) judgeDone(rel release.Release, environment string) {
 		w.fail("release %s of %s %s was asked for by nobody", rel.ID, rel.App, rel.Version)
 		return
 	}
+	begins := rel.Created
+	if rel.Request.Undoes != "" { // a drop's rollback goes to what that found, which may be somebody else's
+		begins = w.records[rel.Request.Restores].Created
+	}
 	for _, site := range w.s.sites() {
 		if site.Environment != environment {
 			continue
 		}
 		for _, name := range a.functions() {
 			t := target{site.Account, site.Region, name}
-			since := w.writesBefore(t, rel.Created)
+			since := w.writesBefore(t, begins)
 			if slices.ContainsFunc(w.writes[t][since:], func(one write) bool { return one.by == "" }) {
 				continue // somebody else was there
 			}
