@@ -64,7 +64,7 @@ def run_modules(modules, at_once):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-j", type=int, default=2, help="modules at a time")
+    parser.add_argument("-j", type=int, default=4, help="modules at a time")
     parser.add_argument("--module", action="store_true", help="the names are of one module, which runs here")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
