@@ -22,13 +22,15 @@ check:
 	$(PLAIN) go vet ./...
 	$(PLAIN) go tool staticcheck ./...
 
-# What simulates whole releases runs without the race detector, and a part of it with: there one goroutine runs at a time.
+# The long ones run without the race detector: one goroutine of theirs runs at a time, as in all that uses the virtual clock,
+# with the detector they take minutes, and they show no more than the others.
+LONG := TestTwoHundredTagsAtOnce|TestFiftyAppsAtOnce|TestAFaultAndAnotherInTheRollback|TestOneFaultAtATime|TestPruningThatFailsChangesNothingElse
+
 unit: python
 	@mkdir -p .build
-	go test -race -vet=off -timeout 20m $$(go list ./... | grep -v -e /internal/soak$$ -e /internal/app$$)
-	go test -race -vet=off -short ./internal/app
-	$(PLAIN) TAGBOAT_FIGURES=$(CURDIR)/.build/edges.txt go test ./internal/app -vet=off
+	TAGBOAT_FIGURES=$(CURDIR)/.build/edges.txt go test -race -vet=off -skip '$(LONG)' -timeout 20m $$(go list ./... | grep -v /internal/soak$$)
 	@cat .build/edges.txt
+	$(PLAIN) go test ./internal/app -vet=off -run '$(LONG)'
 	$(PLAIN) go test ./internal/cli -vet=off -run TestLoad # the memory is that of serve, not of the race detector
 
 # Whole releases with faults at every call, one seed a run, in two minutes of two cores that do nothing else;

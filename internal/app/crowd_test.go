@@ -102,7 +102,6 @@ functions:
 // TestTwoHundredTagsAtOnceQueue and each is released, in the order of arrival,
 // one at a time.
 func TestTwoHundredTagsAtOnceQueue(t *testing.T) {
-	skipShort(t)
 	t.Parallel()
 	w, seen, ids := crowd(t, 1, "queue")
 	for _, id := range ids {
@@ -118,7 +117,6 @@ func TestTwoHundredTagsAtOnceQueue(t *testing.T) {
 // TestTwoHundredTagsAtOnceSupersede those that wait, and never the one that has
 // the environment.
 func TestTwoHundredTagsAtOnceSupersede(t *testing.T) {
-	skipShort(t)
 	t.Parallel()
 	w, seen, ids := crowd(t, 2, "supersede")
 	last := len(ids) - 1
@@ -193,7 +191,6 @@ func (w *world) create(ctx context.Context, site release.Site, name string) {
 // TestFiftyAppsAtOnce releases two versions of each at the same time. One app has
 // code that fails in prod.
 func TestFiftyAppsAtOnce(t *testing.T) {
-	skipShort(t)
 	t.Parallel()
 	w, seen := newWorld(t, worldOptions{seed: 1, registry: manyRegistry(t)}), turns{}
 	w.onTask = func(k task) fault {

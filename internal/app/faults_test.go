@@ -367,7 +367,6 @@ func (w *world) putRegistry(text string) {
 // TestOneFaultAtATime makes each call fail in each way, one per run: in the
 // sample of an ordinary run, or with TAGBOAT_EXHAUSTIVE=1 every one.
 func TestOneFaultAtATime(t *testing.T) {
-	skipShort(t)
 	for _, s := range scenarios(t) {
 		calls := s.run(t).calls
 		for _, b := range boundaries() {

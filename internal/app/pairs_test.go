@@ -88,7 +88,6 @@ func sampled[T any](all []T, some int) []T {
 // ordinary run, or with TAGBOAT_EXHAUSTIVE=1 all of them. TAGBOAT_WAYS, a regular expression, keeps to
 // the first faults that it matches, to spread the hours over processes or machines.
 func TestAFaultAndAnotherInTheRollback(t *testing.T) {
-	skipShort(t)
 	s := scenarios(t)[0]
 	g := s.grouped(t, sampled(s.firsts(t), 40))
 	ways := regexp.MustCompile(os.Getenv("TAGBOAT_WAYS"))

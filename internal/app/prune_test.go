@@ -404,7 +404,6 @@ func TestAVersionIsRestoredWhereAReleaseBegins(t *testing.T) {
 // every way: the release has succeeded, what is needed is there, and the next
 // release prunes what was left.
 func TestPruningThatFailsChangesNothingElse(t *testing.T) {
-	skipShort(t)
 	for _, b := range boundaries() {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()

@@ -127,7 +127,6 @@ func TestEveryTaskIsKilled(t *testing.T) {
 // TestEveryTaskDies lets each kind of task end for good, one per run and as often as
 // it is tried again: the Catch of its state brings the release to an end all the same.
 func TestEveryTaskDies(t *testing.T) {
-	skipShort(t)
 	for _, c := range courses(t) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

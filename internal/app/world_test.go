@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"hash/fnv"
 	"maps"
 	"net/http"
 	"slices"
@@ -69,31 +68,8 @@ type worldOptions struct {
 	functions []demo.Function
 }
 
-// inShort is one in how many of the tests that simulate releases runs with -short. It is for the race
-// detector, with which they take ten times as long: in the virtual clock one goroutine runs at a time.
-const inShort = 6
-
-// skipShort skips a test with -short.
-func skipShort(t *testing.T) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("-short leaves it out")
-	}
-}
-
-// drawn tells whether a test runs with -short, by its name.
-func drawn(t *testing.T) bool {
-	name, _, _ := strings.Cut(t.Name(), "/")
-	hash := fnv.New32a()
-	_, _ = hash.Write([]byte(name)) // never fails
-	return hash.Sum32()%inShort == 0
-}
-
 func newWorld(t *testing.T, o worldOptions) *world {
 	t.Helper()
-	if !drawn(t) {
-		skipShort(t)
-	}
 	w := &world{
 		t: t, registry: cmp.Or(o.registry, demo.Registry), last: "prod", byHand: map[string]time.Time{}, tookHandMade: map[string]bool{},
 		met: map[release.State]bool{}, stands: map[string]release.EnvironmentState{},
