@@ -22,9 +22,8 @@ check:
 	$(PLAIN) go vet ./...
 	$(PLAIN) go tool staticcheck ./...
 
-# The long ones run without the race detector: one goroutine of theirs runs at a time, as in all that uses the virtual clock,
-# with the detector they take minutes, and they show no more than the others.
-LONG := TestTwoHundredTagsAtOnce|TestFiftyAppsAtOnce|TestAFaultAndAnotherInTheRollback|TestOneFaultAtATime|TestPruningThatFailsChangesNothingElse
+# In the long ones, too, one goroutine runs at a time: with the race detector they take minutes and show no more than the others.
+LONG := TestTwoHundredTagsAtOnce|TestFiftyAppsAtOnce|TestAFaultAndAnotherInTheRollback
 
 unit: python
 	@mkdir -p .build

@@ -107,7 +107,7 @@ class Scenario(unittest.TestCase):
         time.sleep(2)
         self.assertEqual(len(self.executions(app)), 1, "nobody has noticed yet")
         # What was recorded just now may run without Step Functions' saying so yet.
-        until(lambda: self.invoke("recover") and len(self.executions(app)) == 2, 240, pause=5, what="a sweep that finds it")
+        until(lambda: self.invoke("recover") and len(self.executions(app)) == 2, 210, pause=5, what="a sweep that finds it")
         self.invoke("recover")
         self.ends(release + "-r1", "FAILED", 400)
         self.invoke("recover")

@@ -184,9 +184,9 @@ func TestSoak(t *testing.T) {
 }
 
 // perSeed is what a seed may cost at most, in rounds of work that is like a world's. It costs 18 of
-// them where nothing else is at work, and up to 25 where others are. In seconds, machines differ by half and more,
+// them where nothing else is at work, and this is a third more. In seconds, machines differ by half and more,
 // and one machine does from hour to hour.
-const perSeed = 27
+const perSeed = 25
 
 // round is the processor time that such a round takes now: the state machine's definition read and
 // written, by everybody at once.
