@@ -24,18 +24,14 @@ func (w *world) judgeDone(rel release.Release, environment string) {
 		w.fail("release %s of %s %s was asked for by nobody", rel.ID, rel.App, rel.Version)
 		return
 	}
-	begins := rel.Created
-	if rel.Request.Undoes != "" { // a drop's rollback goes to what that found, which may be somebody else's
-		begins = w.records[rel.Request.Restores].Created
-	}
 	for _, site := range w.s.sites() {
 		if site.Environment != environment {
 			continue
 		}
 		for _, name := range a.functions() {
 			t := target{site.Account, site.Region, name}
-			since := w.writesBefore(t, begins)
-			if slices.ContainsFunc(w.writes[t][since:], func(one write) bool { return one.by == "" }) {
+			since := w.writesBefore(t, rel.Created)
+			if slices.ContainsFunc(w.writes[t][since:], func(one write) bool { return one.by == "" }) || w.foundByDrop(rel, t) {
 				continue // somebody else was there
 			}
 			if wrong := w.differsFrom(a, t, wanted); wrong != "" {
@@ -43,6 +39,20 @@ func (w *world) judgeDone(rel release.Release, environment string) {
 			}
 		}
 	}
+}
+
+// foundByDrop tells whether a rollback takes back a drop that found what somebody else had made of
+// a function: it goes back to that. What they did once the drop had written is not kept.
+func (w *world) foundByDrop(rel release.Release, t target) bool {
+	if rel.Request.Undoes == "" {
+		return false
+	}
+	for _, one := range w.writes[t][w.writesBefore(t, w.records[rel.Request.Restores].Created):] {
+		if one.by == "" || one.by == rel.Request.Undoes {
+			return one.by == ""
+		}
+	}
+	return false
 }
 
 func (w *world) app(name string) (appSpec, bool) {
