@@ -135,7 +135,7 @@ func awsFaults(x *trouble) {
 		case "answer lost":
 			return sim.Fault{After: sim.Timeout()}
 		case "denied":
-			return sim.Fault{Before: &smithy.GenericAPIError{Code: "AccessDeniedException", Message: "not authorized", Fault: smithy.FaultClient}}
+			return sim.Fault{Before: errAccessDenied}
 		case "slow":
 			return sim.Fault{Delay: slowly}
 		case "slow and taken over":

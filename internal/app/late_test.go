@@ -100,6 +100,39 @@ func TestARollbackWaitsForATaskThatLivesOn(t *testing.T) {
 	}
 }
 
+// TestARollbackWaitsForAWriteThatWasGivenUp lets the first write at prod time out and arrive later, when
+// its step has failed of what came next, and the rollback has found everything as before.
+func TestARollbackWaitsForAWriteThatWasGivenUp(t *testing.T) {
+	for _, action := range []string{"UpdateFunctionCode", "UpdateAlias"} {
+		t.Run(action, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+			site, writes := demo.Sites()[1], 0
+			before := w.targets()
+			w.Cloud.OnCall(func(c sim.Call) sim.Fault {
+				if c.Action != action || !strings.Contains(c.Resource, site.Region+":"+site.Account) {
+					return sim.Fault{}
+				}
+				switch writes++; writes {
+				case 1:
+					return sim.Fault{Before: sim.Timeout(), Late: slowly}
+				case 2:
+					return sim.Fault{Before: errAccessDenied}
+				}
+				return sim.Fault{}
+			})
+			rel := w.released("v1.1.0", quick(t, demo.Handler))
+			wantState(t, rel, release.FailedClean)
+			w.in(func(ctx context.Context) { _ = w.Clock.Sleep(ctx, 10*time.Minute) })
+			if writes < 3 {
+				t.Errorf("%d times %s, want that the late one was taken back", writes, action)
+			}
+			w.asRecorded(rel, before)
+			w.sound()
+		})
+	}
+}
+
 // TestATaskThatIsDeliveredLateChangesNothing delivers tasks of a release once more
 // while it waits for an answer.
 func TestATaskThatIsDeliveredLateChangesNothing(t *testing.T) {

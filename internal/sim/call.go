@@ -36,6 +36,8 @@ type Fault struct {
 	Delay time.Duration
 	// Before is returned instead of performing the call.
 	Before error
+	// Late is how long after Before the call is performed all the same: it was given up, and is on its way.
+	Late time.Duration
 	// After is returned after performing the call: the answer is lost.
 	After error
 	// Hang passes between the call and its answer, if the caller has so much time.
@@ -114,17 +116,21 @@ func do[T any](ctx context.Context, r request, perform func() (*T, error)) (*T, 
 // doThen is do with a part that runs after the effect and outside of the lock.
 func doThen[T any](ctx context.Context, r request, perform func() (*T, error), then func(*T)) (*T, error) {
 	fault, err := r.begin(ctx)
+	if err != nil && fault.Late > 0 {
+		c := r.session.cloud
+		c.clock.Go(func() {
+			if c.clock.Sleep(context.Background(), fault.Late) == nil {
+				_, _ = take(r, false, perform, then) // nobody hears the answer
+			}
+		})
+	}
 	if err != nil {
 		return nil, r.wrap(err)
 	}
-	out, err := locked(r, fault.Stale, perform)
+	out, err := take(r, fault.Stale, perform, then)
 	if err != nil {
 		return nil, r.wrap(err)
 	}
-	if then != nil {
-		then(out)
-	}
-	r.session.cloud.deliver()
 	if fault.Hang > 0 {
 		if err := r.session.cloud.clock.Sleep(ctx, fault.Hang); err != nil {
 			return nil, r.wrap(canceled(err))
@@ -133,6 +139,19 @@ func doThen[T any](ctx context.Context, r request, perform func() (*T, error), t
 	if fault.After != nil {
 		return nil, r.wrap(fault.After)
 	}
+	return out, nil
+}
+
+// take is what the service does with a call that has come to it.
+func take[T any](r request, stale bool, perform func() (*T, error), then func(*T)) (*T, error) {
+	out, err := locked(r, stale, perform)
+	if err != nil {
+		return nil, err
+	}
+	if then != nil {
+		then(out)
+	}
+	r.session.cloud.deliver()
 	return out, nil
 }
 

@@ -59,6 +59,27 @@ func TestAnAnswerThatIsLostBelongsToACallThatWasPerformed(t *testing.T) {
 	})
 }
 
+func TestACallThatIsGivenUpCanArriveLate(t *testing.T) {
+	within(t, func(w world) {
+		w.function(dev)
+		w.failing("UpdateFunctionCode", sim.Fault{Before: sim.Timeout(), Late: time.Minute})
+		before := *w.get(dev, "").Configuration.CodeSha256
+		_, err := w.updateCode(dev, "v2")
+		var timeout net.Error
+		if !errors.As(err, &timeout) || !timeout.Timeout() {
+			t.Errorf("got %v, want a timeout", err)
+		}
+		_ = w.clock.Sleep(w.ctx, 59*time.Second)
+		if got := *w.get(dev, "").Configuration.CodeSha256; got != before {
+			t.Errorf("the code is %s before the call has arrived, want %s", got, before)
+		}
+		_ = w.clock.Sleep(w.ctx, 2*time.Second)
+		if got := *w.get(dev, "").Configuration.CodeSha256; got == before {
+			t.Errorf("the call was not performed: the code is still %s", got)
+		}
+	})
+}
+
 func TestADelayTakesItsTimeAndEndsWithTheContext(t *testing.T) {
 	within(t, func(w world) {
 		w.function(dev)
