@@ -80,8 +80,8 @@ func (o *Orders) undoing(ctx context.Context, u Undo) (request release.Request, 
 		App: u.App, Version: good.Version, Source: good.Source, Artifact: good.Request.Artifact, Trigger: release.TriggeredByUndo,
 		Actor: u.By, Attempt: 1, Force: true, DryRun: u.DryRun, Environment: u.Environment, Restores: good.ID,
 	}
-	if live := history.live(); live.Request.Dropped() != "" {
-		request.Undoes, request.Only = live.ID, live.Request.Dropped()
+	if only := history.undone().Request.Dropped(); only != "" {
+		request.Undoes, request.Only = history.live().ID, only
 	}
 	last, found, err := o.Ledger.LastAttempt(ctx, request)
 	if err != nil {
@@ -179,30 +179,44 @@ func (o *Orders) history(ctx context.Context, u Undo, past []release.Release) (h
 // live is the release that the environment has now.
 func (h history) live() release.Release { return h[0] }
 
+// undone is what a rollback takes back: what is live or, if that brought an earlier one back, that.
+func (h history) undone() release.Release {
+	if undone, found := h.original(h.live()); found {
+		return undone
+	}
+	return h.live()
+}
+
 // target is the release to go back to. What was brought back stands for what it
 // was when it came first: going back twice goes back two versions.
 func (h history) target(u Undo) (release.Release, error) {
-	live := h.live()
+	live, undone := h.live(), h.undone()
 	if u.To == live.Version {
 		return live, release.Errorf(release.Invalid, "version %s of app %q is what is live in %s", u.To, u.App, u.Environment).
 			WithRemedy("It was released by %s. To release it once more: tagboat release --app %s %s --retry --force", live.ID, u.App, flagOf(&live))
 	}
 	from := 0
-	if live.Request.Restores != "" && u.To == "" {
-		from = slices.IndexFunc(h, func(rel release.Release) bool { return rel.ID == live.Request.Restores })
-	}
-	for _, rel := range h[max(from, 0):] {
-		rel, found := h.original(rel)
-		if !found || rel.Version == live.Version || !replaces(rel, live) {
-			continue
-		}
-		if u.To == "" || rel.Version == u.To {
-			return rel, nil
-		}
-	}
 	if u.To == "" {
+		from = slices.IndexFunc(h, func(rel release.Release) bool { return rel.ID == undone.ID })
+	}
+	dropped := ""
+	for _, rel := range h[from:] {
+		rel, found := h.original(rel)
+		switch {
+		case !found, isAgain(rel, undone), u.To != "" && rel.Version != u.To:
+		case replaces(rel, undone):
+			return rel, nil
+		default:
+			dropped = rel.Request.Artifact
+		}
+	}
+	switch {
+	case u.To == "":
 		return live, release.Errorf(release.NotFound, "version %s is the first good one of app %q in %s: there is none to go back to", live.Version, u.App, u.Environment).
 			WithRemedy("Release a new version that mends it; tagboat releases --app %s tells what there was.", u.App)
+	case dropped != "":
+		return live, release.Errorf(release.Invalid, "version %s of app %q brought artifact %q alone: with it, the rest of version %s would stay in %s",
+			u.To, u.App, dropped, live.Version, u.Environment).WithRemedy("Go back to what was there before, and drop it again.")
 	}
 	return live, release.Errorf(release.NotFound, "version %s of app %q was never good in %s; want one of %s", u.To, u.App, u.Environment, h.versions()).
 		WithRemedy("See them with: tagboat releases --app %s", u.App)
@@ -220,10 +234,16 @@ func (h history) original(rel release.Release) (release.Release, bool) {
 	return h[i], true
 }
 
-// replaces tells whether bringing rel back replaces all that live brought: a
+// isAgain tells whether rel is what is undone, or another attempt at it: a drop can have the version
+// of a tag.
+func isAgain(rel, undone release.Release) bool {
+	return rel.Version == undone.Version && rel.Request.Artifact == undone.Request.Artifact
+}
+
+// replaces tells whether bringing rel back replaces all that undone brought: a
 // drop brought one artifact, and the others with it are those of other releases.
-func replaces(rel, live release.Release) bool {
-	return rel.Request.Artifact == "" || rel.Request.Artifact == live.Request.Dropped()
+func replaces(rel, undone release.Release) bool {
+	return rel.Request.Artifact == "" || rel.Request.Artifact == undone.Request.Dropped()
 }
 
 // versions are those that were good, the newest first, a few of them.

@@ -346,3 +346,31 @@ func TestARollBackOfADropTakesBackThatArtifactAlone(t *testing.T) {
 		})
 	}
 }
+
+// TestARollBackOfADropAndOneMoreGoesToTheTagBefore: with the drop gone it is the tag that is live, all
+// of which goes back.
+func TestARollBackOfADropAndOneMoreGoesToTheTagBefore(t *testing.T) {
+	deps := map[string]string{"python/x.py": "x = 1\n"}
+	featured := edited(t, demo.Manifest, "  - name: orders-api\n", "  - name: orders-api\n    environment: {FEATURE: \"on\"}\n")
+	for name, version := range map[string]string{"a version of its own": "2.0.0", "the tag's version": "1.2.0"} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+			prod := app.Undo{App: "orders", Environment: "prod"}
+			wantState(t, w.released("v1.1.0", demo.Files(code(1), "2.32.3")), release.Succeeded)
+			first := w.settings("prod")
+			wantState(t, w.released("v1.2.0", with(2, featured)), release.Succeeded)
+			second := w.settings("prod")
+			w.dropped("deps", version, deps)
+			for _, want := range []map[string]string{second, first} {
+				rel, _ := w.undone(prod)
+				wantState(t, rel, release.Succeeded)
+				equal(t, "prod", w.settings("prod"), want)
+			}
+			w.refusesUndo(prod, release.NotFound, "1.1.0 is the first good one")
+			if version == "2.0.0" {
+				w.refusesUndo(app.Undo{App: "orders", Environment: "prod", To: version}, release.Invalid, `artifact "deps" alone`, "drop it again")
+			}
+			w.sound()
+		})
+	}
+}
