@@ -6,8 +6,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tagboat/tagboat/internal/app"
+	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
 	"github.com/tagboat/tagboat/internal/report"
 	"github.com/tagboat/tagboat/internal/sim"
@@ -38,8 +40,21 @@ func (a callerAnnouncer) Announce(ctx context.Context, happening report.Happenin
 	})
 }
 
-// judgeAnnounced checks that the end of each release was announced as it is: once at least,
-// unless something broke on its way.
+// lastReports lets what the schedule has to tell be told, now that nothing breaks.
+func (w *world) lastReports() {
+	for range 10 {
+		_ = w.clock.Sleep(context.Background(), 5*time.Minute) // cannot fail
+		_ = w.act(w.process, "report", func(c *caller, p *app.Parts) error {
+			p.Reporting().Watch(c.ctx)
+			return nil
+		})
+		if rels, err := ledger.New(w.table, w.clock).Untold(context.Background()); err == nil && len(rels) == 0 {
+			return
+		}
+	}
+}
+
+// judgeAnnounced checks that the end of each release was announced as it is: once at least.
 func (w *world) judgeAnnounced() {
 	for _, id := range slices.Sorted(maps.Keys(w.records)) {
 		rel := w.records[id]
@@ -48,7 +63,7 @@ func (w *world) judgeAnnounced() {
 				w.fail("release %s was announced as %s, and it is %s", id, state, rel.State)
 			}
 		}
-		if len(w.announced[id]) == 0 && w.broken[id]+w.hurt[id] == 0 && !rel.Request.DryRun {
+		if len(w.announced[id]) == 0 && !rel.Request.DryRun {
 			w.fail("release %s ended as %s, and that was announced to nobody", id, rel.State)
 		}
 	}
@@ -56,16 +71,26 @@ func (w *world) judgeAnnounced() {
 
 // watchAfterEnd checks that nothing begins for a release that has ended: what still comes is
 // the report of the end, the deletion of old versions, and what a task that recorded the end reads
-// of the release to let its leases go, run again because it did not come that far.
+// to let the lease of an environment go, run again because it did not come that far.
 func (w *world) watchAfterEnd(c *caller, what string) {
 	ended, known := w.endedAt[c.in.Release]
 	if !known || !c.began.After(ended) || c.in.Do == "end" || strings.HasPrefix(c.what, "Prune") {
 		return
 	}
-	if strings.HasPrefix(c.what, "Conclude") && strings.HasPrefix(what, "GetObject arn:aws:s3:::"+stateBucket+"/releases/"+c.in.Release+"/") {
+	if strings.HasPrefix(c.what, "Conclude") && w.owes(w.records[c.in.Release], what) {
 		return
 	}
 	w.fail("%s calls %s for release %s, which had ended before it began", c, what, c.in.Release)
+}
+
+// owes tells whether a call reads what tells what is live in an environment that is done, the lease
+// of which the release still holds.
+func (w *world) owes(rel release.Release, what string) bool {
+	reads := func(p release.Pointer) bool { return what == "GetObject arn:aws:s3:::"+stateBucket+"/"+p.Key }
+	return slices.ContainsFunc(rel.Environments, func(p release.Progress) bool {
+		return p.State == release.EnvironmentDone && w.lease("env/"+rel.App+"/"+p.Name).Holder.Release == rel.ID &&
+			(reads(p.Plan) || reads(rel.Manifest))
+	})
 }
 
 // judgeVersions looks for a version that a release published twice.
@@ -88,7 +113,7 @@ func (w *world) judgeVersionsOf(t target) {
 			description = *v.Configuration.Description
 		}
 		id := w.describedBy(description)
-		if id == "" || w.changedByOthers(t, w.writesBefore(t, w.records[id].Created), id) {
+		if id == "" || w.disturbed(t, id) {
 			continue
 		}
 		if other := first[description]; other != "" {
@@ -96,6 +121,17 @@ func (w *world) judgeVersionsOf(t target) {
 		}
 		first[description] = v.Version
 	}
+}
+
+// disturbed tells whether somebody else wrote a function between the writes of a release: it has to
+// publish again then.
+func (w *world) disturbed(t target, id string) bool {
+	own := func(one write) bool { return one.by == id }
+	first, last := slices.IndexFunc(w.writes[t], own), len(w.writes[t])
+	for last > 0 && !own(w.writes[t][last-1]) {
+		last--
+	}
+	return first >= 0 && slices.ContainsFunc(w.writes[t][first:last], isByHand)
 }
 
 // describedBy is the release that a version's description names.

@@ -22,6 +22,7 @@ var perThousand = map[string]int{
 	"a release halted":                       30,
 	"a freeze":                               60,
 	"a rollback by hand":                     0,
+	"a rollback when nothing breaks":         4,
 	"a tag without an event":                 20,
 	"an upload without an event":             8,
 	"a missed event made up for":             15,

@@ -73,7 +73,7 @@ func (w *world) tagged(a appSpec, version string) {
 	if w.d.chance(0.05) {
 		branch = "topic"
 	}
-	w.intents[a.Name+" "+version] = intent{code, deps}
+	w.intents[a.Name+" "+version] = intent{code: code, deps: deps}
 	repo.Tag("v"+version, repo.Commit(branch, code, github.Files{
 		"tagboat.yaml": github.Text(manifest), "src/app.py": github.Text(source),
 		"layer/python/deps/version.txt": github.Text(deps), "layer/python/deps/__init__.py": github.Text(""),

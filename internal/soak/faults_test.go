@@ -50,8 +50,7 @@ func (w *world) onCall(call sim.Call) sim.Fault {
 	w.judgeLate()
 	c := w.callerOf(call.Principal)
 	if c == nil {
-		w.watchOthers(call)
-		return sim.Fault{}
+		return sim.Fault{} // somebody else
 	}
 	w.calls++
 	may, last := c.alive()
@@ -193,15 +192,16 @@ func refusedBy(status int, header http.Header) httpFault {
 // onSettle decides whether an update settles well. It is called under the
 // cloud's lock.
 func (w *world) onSettle(u sim.Update) *sim.Failure {
+	t := target{u.Account, u.Region, u.Function}
 	// A step has 30 minutes for an update of the code, one of the settings and a publication.
 	if 2*w.timing.Update+w.timing.Publish > 30*time.Minute {
-		w.settleFailures[u.Account+u.Region+u.Function]++
+		w.settleFailures[t]++
 	}
 	if !w.d.chance(w.rate(w.s.rates.settle)) {
 		return nil
 	}
 	w.fault("Lambda: an update ends Failed")
-	w.settleFailures[u.Account+u.Region+u.Function]++
+	w.settleFailures[t]++
 	w.log.add("lambda", "fault: %s %s of %s %s will end Failed", u.Action, u.Version, u.Account, u.Function)
 	return &sim.Failure{Code: "InternalError", Reason: "an internal error, as told by the dice"}
 }

@@ -3,6 +3,7 @@ package soak
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +19,7 @@ func (w *world) judgeDone(rel release.Release, environment string) {
 	if w.lease("env/"+rel.App+"/"+environment).Holder.Release != rel.ID {
 		w.fail("release %s is done in %s without its lease", rel.ID, environment)
 	}
+	w.doneIn[rel.App+" "+environment] = append(w.doneIn[rel.App+" "+environment], rel)
 	a, ok := w.app(rel.App)
 	wanted, known := w.intents[rel.App+" "+rel.Version]
 	if !ok || !known {
@@ -31,28 +33,40 @@ func (w *world) judgeDone(rel release.Release, environment string) {
 		for _, name := range a.functions() {
 			t := target{site.Account, site.Region, name}
 			since := w.writesBefore(t, rel.Created)
-			if slices.ContainsFunc(w.writes[t][since:], func(one write) bool { return one.by == "" }) || w.foundByDrop(rel, t) {
+			if base, wrote := w.baselines[touched{rel.ID, t}]; wrote {
+				since = base.writes
+			}
+			if slices.ContainsFunc(w.writes[t][since:], isByHand) {
 				continue // somebody else was there
 			}
-			if wrong := w.differsFrom(a, t, wanted); wrong != "" {
+			if wrong := w.differsFrom(a, t, w.takenBack(rel, t, wanted)); wrong != "" {
 				w.fail("release %s is recorded as done in %s, but %s in %s %s", rel.ID, environment, name, site, wrong)
 			}
 		}
 	}
 }
 
-// foundByDrop tells whether a rollback takes back a drop that found what somebody else had made of
-// a function: it goes back to that. What they did once the drop had written is not kept.
-func (w *world) foundByDrop(rel release.Release, t target) bool {
+// takenBack is what a rollback that takes a drop back wants of a function: the layer of the release
+// that is brought back, and else the code that the drop found, or what it finds itself if the drop was
+// taken back before.
+func (w *world) takenBack(rel release.Release, t target, wanted intent) intent {
 	if rel.Request.Undoes == "" {
-		return false
+		return wanted
 	}
-	for _, one := range w.writes[t][w.writesBefore(t, w.records[rel.Request.Restores].Created):] {
-		if one.by == "" || one.by == rel.Request.Undoes {
-			return one.by == ""
-		}
+	found, known := w.baselines[touched{rel.Request.Undoes, t}]
+	if w.records[rel.Request.Undoes].Request.Restores != "" {
+		found, known = w.baselines[touched{rel.ID, t}]
 	}
-	return false
+	if !known {
+		return wanted
+	}
+	f, _ := w.cloud.Function(t.account, t.region, t.name)
+	wanted.code, wanted.digest = "", found.found.code
+	if found.found.alias != "" {
+		version, _ := f.Version(found.found.alias)
+		wanted.digest = version.CodeSha256 // none if it was pruned
+	}
+	return wanted
 }
 
 func (w *world) app(name string) (appSpec, bool) {
@@ -81,6 +95,9 @@ func (w *world) differsFrom(a appSpec, t target, wanted intent) string {
 	}
 	if source, _ := version.Code.ReadFile("app.py"); wanted.code != "" && !strings.Contains(string(source), wanted.code) {
 		return fmt.Sprintf("runs other code than %q in version %s", wanted.code, version.Version)
+	}
+	if wanted.digest != "" && version.CodeSha256 != wanted.digest {
+		return fmt.Sprintf("runs code %s in version %s, want %s", version.CodeSha256, version.Version, wanted.digest)
 	}
 	if a.variables && strings.HasSuffix(t.name, "-worker") && version.Environment["MODE"] != "new" {
 		return "lacks its variable"
@@ -130,7 +147,7 @@ func (w *world) judgeEnd(rel release.Release) {
 	if everywhere(rel) {
 		w.fail("release %s ended as %s, but every environment is done", rel.ID, rel.State)
 	}
-	if strings.HasPrefix(rel.Error, "the lease of the environment did not become free") && !w.everDirty(rel.App) {
+	if strings.HasPrefix(rel.Error, "the lease of the environment did not become free") && !w.everDirty(rel) {
 		w.fail("release %s waited in vain for a lease that nobody kept", rel.ID)
 	}
 	if rel.State == release.FailedDirty && rel.Remedy == "" {
@@ -152,10 +169,15 @@ func everywhere(rel release.Release) bool {
 	return len(rel.Environments) > 0 && !slices.ContainsFunc(rel.Environments, pending)
 }
 
-// everDirty tells whether a release of an app ended dirty: its lease may be kept for long.
-func (w *world) everDirty(name string) bool {
+// everDirty tells whether a release ended dirty in the environment that another waits for: its lease
+// may be kept for long.
+func (w *world) everDirty(waiting release.Release) bool {
+	next := slices.IndexFunc(waiting.Environments, func(p release.Progress) bool { return p.State != release.EnvironmentDone })
 	for _, rel := range w.records {
-		if rel.App == name && rel.State == release.FailedDirty {
+		if next < 0 || rel.App != waiting.App || rel.State != release.FailedDirty {
+			continue
+		}
+		if p, ok := rel.Environment(waiting.Environments[next].Name); ok && p.State == release.EnvironmentDirty {
 			return true
 		}
 	}
@@ -190,14 +212,16 @@ func (w *world) judgeRestored(rel release.Release, p release.Progress) {
 		if key.release != rel.ID || w.environmentOf(key.account) != p.Name {
 			continue
 		}
-		if w.changedByOthers(key.target, base.writes, rel.ID) {
-			continue
-		}
 		now := w.look(key.target)
 		if now.failed == "" {
 			base.found.failed = "" // that the next update repairs it is no harm
 		}
-		excused = excused || now != base.found || w.settleFailures[key.account+key.region+key.name] > 0
+		for _, one := range w.writes[key.target][base.writes:] {
+			if one.by != rel.ID {
+				base.found = base.found.with(now, one.alias)
+			}
+		}
+		excused = excused || now != base.found || w.settleFailures[key.target] > base.failures
 		if now != base.found && !dirty {
 			w.fail("release %s ended as %s (%s in %s), but %s is not as it was: %s", rel.ID, rel.State, p.State, p.Name, key.name, difference(base.found, now))
 		}
@@ -291,7 +315,7 @@ func (w *world) judgeLive(dirty map[string]bool) {
 			continue
 		}
 		after := w.writes[t][w.writesBefore(t, w.records[l.Release].Created):]
-		if slices.ContainsFunc(after, func(one write) bool { return one.by == "" }) {
+		if slices.ContainsFunc(after, func(one write) bool { return isByHand(one) && one.alias }) {
 			continue
 		}
 		if a, _ := w.app(l.App); a.alias(l.Name) != "" {
@@ -303,12 +327,31 @@ func (w *world) judgeLive(dirty map[string]bool) {
 	for _, site := range w.s.sites() {
 		for _, a := range w.s.apps {
 			for _, name := range a.functions() {
+				w.judgeListed(a, site, name, live)
 				f, _ := w.cloud.Function(site.Account, site.Region, name)
 				if weights := f.Aliases["live"].Weights; len(weights) > 0 && !dirty["env/"+a.Name+"/"+site.Environment] {
 					w.fail("%s in %s keeps weights %v", name, site, weights)
 				}
 			}
 		}
+	}
+}
+
+// judgeListed checks that a function is listed as brought by the last release that an environment kept
+// and that brings all of an app, or by one that brought a part of it since.
+func (w *world) judgeListed(a appSpec, site release.Site, name string, live []ledger.Live) {
+	kept := w.doneIn[a.Name+" "+site.Environment]
+	for len(kept) > 0 && slices.ContainsFunc(kept[1:], func(rel release.Release) bool { return rel.Request.Dropped() == "" }) {
+		kept = kept[1:]
+	}
+	if len(kept) == 0 || kept[0].Request.Dropped() != "" {
+		return
+	}
+	if !slices.ContainsFunc(live, func(l ledger.Live) bool {
+		return l.Kind == ledger.LiveFunction && l.Name == name && l.Environment == site.Environment && l.Account == site.Account && l.Region == site.Region &&
+			slices.ContainsFunc(kept, func(rel release.Release) bool { return rel.ID == l.Release })
+	}) {
+		w.fail("%s in %s was brought by %s, and what is live does not say so", name, site, kept[0].ID)
 	}
 }
 
@@ -328,13 +371,12 @@ func (w *world) leftDirty(l ledger.Live) bool {
 // those that are there: each is there, and no other, unless something broke
 // between a publication and its record.
 func (w *world) judgeRecorded() {
-	recorded, broke := map[string]bool{}, map[string]bool{}
-	for id, rel := range w.records {
+	recorded := map[string]bool{}
+	for id := range w.records {
 		results, err := ledger.New(w.table, w.clock).Results(context.Background(), id)
 		if err != nil {
 			w.fail("results of %s: %v", id, err)
 		}
-		broke[rel.App] = broke[rel.App] || w.broken[id] > 0 || rel.State != release.Succeeded
 		for _, result := range results {
 			if result.LayerVersion != "" {
 				recorded[result.LayerVersion] = true
@@ -346,7 +388,8 @@ func (w *world) judgeRecorded() {
 		for _, region := range []string{home, europe} {
 			for _, v := range w.cloud.LayerVersions(toolsAccount, region, a.Name+"-deps") {
 				there[v.ARN] = true
-				if !recorded[v.ARN] && !broke[a.Name] {
+				interrupted := func(rel release.Release) bool { return w.broken[rel.ID]+w.hurt[rel.ID] > 0 || rel.Halted != nil }
+				if !recorded[v.ARN] && !slices.ContainsFunc(w.bring(a, v), interrupted) {
 					w.fail("layer %s was published, but no release has recorded it", v.ARN)
 				}
 			}
@@ -368,7 +411,7 @@ func (w *world) judgeLayers(a appSpec, region string, recorded shares) {
 		if err != nil {
 			w.fail("layer %s: %v", v.ARN, err)
 		}
-		if other := contents[content]; other != "" && !w.publishedTwice(a) && !w.cutOff(a, other) {
+		if other := contents[content]; other != "" && !w.publishedTwice(a, v) && !w.cutOff(a, v, other) {
 			w.fail("layer %s has the content %s of %s", v.ARN, content, other)
 		}
 		contents[content] = v.ARN
@@ -376,22 +419,31 @@ func (w *world) judgeLayers(a appSpec, region string, recorded shares) {
 	}
 }
 
-// publishedTwice tells whether a publication was delivered twice for one of an
-// app's releases: the layer's lock is the release's and does not part the two.
-func (w *world) publishedTwice(a appSpec) bool {
-	for id := range w.doubled {
-		if w.records[id].App == a.Name && w.doubled[id] {
-			return true
+// bring are the releases of an app that bring the content of a layer version.
+func (w *world) bring(a appSpec, v sim.LayerVersionState) []release.Release {
+	deps, err := v.Content.ReadFile("python/deps/version.txt")
+	if err != nil {
+		w.fail("layer %s: %v", v.ARN, err)
+	}
+	var rels []release.Release
+	for _, id := range slices.Sorted(maps.Keys(w.records)) {
+		if rel := w.records[id]; rel.App == a.Name && w.intents[rel.App+" "+rel.Version].deps == string(deps) {
+			rels = append(rels, rel)
 		}
 	}
-	return false
+	return rels
 }
 
-// cutOff tells whether the publication of a version was cut off before anybody recorded it, as
-// when its execution is stopped: another version can hide it then, and one more is published
-// than needed.
-func (w *world) cutOff(a appSpec, arn string) bool {
-	hurt := false
+// publishedTwice tells whether a publication was delivered twice for one of the releases that
+// bring a version's content: the layer's lock is the release's and does not part the two.
+func (w *world) publishedTwice(a appSpec, v sim.LayerVersionState) bool {
+	return slices.ContainsFunc(w.bring(a, v), func(rel release.Release) bool { return w.doubled[rel.ID] })
+}
+
+// cutOff tells whether the publication of another version with the same content was cut off before
+// anybody recorded it, as when its execution is stopped: one more can hide it then, and one more is
+// published than needed.
+func (w *world) cutOff(a appSpec, v sim.LayerVersionState, other string) bool {
 	for id, rel := range w.records {
 		if rel.App != a.Name {
 			continue
@@ -401,13 +453,12 @@ func (w *world) cutOff(a appSpec, arn string) bool {
 			w.fail("results of %s: %v", id, err)
 		}
 		for _, result := range results {
-			if result.LayerVersion == arn {
+			if result.LayerVersion == other {
 				return false
 			}
 		}
-		hurt = hurt || w.hurt[id] > 0
 	}
-	return hurt
+	return slices.ContainsFunc(w.bring(a, v), func(rel release.Release) bool { return w.hurt[rel.ID] > 0 })
 }
 
 // judgeEvents checks that each event led to one release or one reasoned answer.

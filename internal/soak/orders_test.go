@@ -107,6 +107,28 @@ func (w *world) undo() {
 	})
 }
 
+// lastUndos rolls everything back twice in a row, in some of the worlds, when nothing breaks any more.
+func (w *world) lastUndos() {
+	if w.s.seed%16 != 0 {
+		return
+	}
+	for range 2 {
+		for _, a := range w.s.apps {
+			for _, env := range w.s.environments {
+				_ = w.act(w.process, "last rollback of "+a.Name, func(c *caller, p *app.Parts) error {
+					answer, err := p.Orders().Undo(c.ctx, app.Undo{App: a.Name, Environment: env.Name, By: "olivia"})
+					w.log.add(c.String(), "answer %s %v (%v)", answer.Status, answer.Releases, err)
+					if answer.Status == release.AnswerStarted {
+						w.draw("a rollback when nothing breaks")
+					}
+					return err
+				})
+			}
+		}
+		w.settle()
+	}
+}
+
 // lostEvent is a version that came into the world without an event.
 type lostEvent struct {
 	app     string

@@ -122,7 +122,10 @@ func (w *world) meddleWith(t target) {
 			RoutingConfig: &lambdatypes.AliasRoutingConfiguration{},
 		})
 	}
-	w.log.add("somebody else", "changed %s in %s (%v)", t.name, t.account, err)
+	w.log.add("somebody else", "changed %s in %s, %s (%v)", t.name, t.account, t.region, err)
+	if err == nil {
+		w.byHand(object{t, kind == 3})
+	}
 }
 
 // ring sets an alarm off for a while.
@@ -279,5 +282,6 @@ func (w *world) straighten(a appSpec, site release.Site) {
 		}); err != nil {
 			w.fail("straighten %s: %v", name, err)
 		}
+		w.byHand(object{target{site.Account, site.Region, name}, true})
 	}
 }

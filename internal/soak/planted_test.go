@@ -53,8 +53,11 @@ func (g *garden) arn() string {
 	return "arn:aws:lambda:" + g.fn.region + ":" + g.fn.account + ":function:" + g.fn.name
 }
 
-// forget lets nobody know that somebody else was there.
-func (g *garden) forget() { g.writes = map[target][]write{} }
+// found lets the release have found a function as something else, and nobody but it have written that.
+func (g *garden) found(former fingerprint) {
+	g.writes = map[target][]write{}
+	g.baselines = map[touched]baseline{{g.rel.ID, g.fn}: {found: former}}
+}
 
 // task is a caller that does something for a release.
 func (g *garden) task(what string, rel release.Release) *caller {
@@ -100,7 +103,6 @@ func (g *garden) moveAlias(version string, weights map[string]float64) {
 		RoutingConfig: &types.AliasRoutingConfiguration{AdditionalVersionWeights: weights},
 	})
 	g.must(err)
-	g.forget()
 }
 
 func (g *garden) publishLayer(content []byte) {
@@ -127,11 +129,11 @@ var plants = []plant{
 		g.task("Update", g.rel).alive()
 	}},
 	{"%s calls %s %s over what somebody else wrote and it has not seen", "", func(g *garden) {
-		o := object{g.fn, false}
-		g.foreign[o] = g.now()
+		g.byHand(object{g.fn, false})
 		g.watchCollisions(g.task("Update", g.running()), g.write("UpdateFunctionConfiguration"))
 		_, err := g.api.UpdateFunctionConfiguration(g.ctx, &lambda.UpdateFunctionConfigurationInput{FunctionName: &g.fn.name, MemorySize: aws.Int32(256)})
 		g.must(err)
+		g.writes[g.fn] = append(g.writes[g.fn], write{by: "running"})
 		_ = g.clock.Sleep(g.ctx, time.Second)
 		delete(g.records, "running")
 	}},
@@ -166,8 +168,16 @@ var plants = []plant{
 	}},
 	{"release %s is recorded as done in %s, but %s in %s %s", "runs other code", func(g *garden) {
 		g.intents["orders "+g.rel.Version] = intent{code: "planted"}
-		g.forget()
 		g.judgeDone(g.rel, "dev")
+	}},
+	{"release %s is recorded as done in %s, but %s in %s %s", "runs code", func(g *garden) {
+		undone := g.running()
+		g.found(fingerprint{code: "former"})
+		g.baselines[touched{undone.ID, g.fn}] = g.baselines[touched{g.rel.ID, g.fn}]
+		rel := g.rel
+		rel.Request.Undoes = undone.ID
+		g.judgeDone(rel, "dev")
+		delete(g.records, undone.ID)
 	}},
 	{"release %s is recorded as done in %s, but %s in %s %s", "has weights", func(g *garden) {
 		g.moveAlias("1", map[string]float64{"2": 0.5})
@@ -177,7 +187,6 @@ var plants = []plant{
 		want := g.intents["orders "+g.rel.Version]
 		want.deps = "other deps"
 		g.intents["orders "+g.rel.Version] = want
-		g.forget()
 		g.judgeDone(g.rel, "dev")
 	}},
 	{"release %s succeeded, but is %s in %s", "", func(g *garden) {
@@ -221,18 +230,15 @@ var plants = []plant{
 	}},
 	{"release %s ended as %s with %s open", "", func(g *garden) { g.judgeEnd(g.failed(release.FailedClean, release.EnvironmentOpen)) }},
 	{"release %s ended as %s (%s in %s), but %s is not as it was: %s", "", func(g *garden) {
-		g.forget()
-		g.baselines = map[touched]baseline{{g.rel.ID, g.fn}: {found: fingerprint{code: "former"}}}
+		g.found(fingerprint{code: "former"})
 		g.judgeEnd(g.failed(release.FailedClean, release.EnvironmentRolledBack))
 	}},
 	{"release %s ended as %s (%s in %s), but %s is not as it was: %s", "ended as refused", func(g *garden) {
-		g.forget()
-		g.baselines = map[touched]baseline{{g.rel.ID, g.fn}: {found: fingerprint{code: "former"}}}
+		g.found(fingerprint{code: "former"})
 		g.judgeEnd(g.failed(release.Refused, release.EnvironmentPending))
 	}},
 	{"release %s ended dirty in %s, but all is as it was, and nothing broke in its rollback: %s", "", func(g *garden) {
-		g.forget()
-		g.baselines = map[touched]baseline{}
+		g.found(g.look(g.fn))
 		g.judgeEnd(g.failed(release.FailedDirty, release.EnvironmentDirty))
 	}},
 	{"release %s opens %s, which is frozen since %s", "", func(g *garden) {
@@ -257,6 +263,9 @@ var plants = []plant{
 		g.put(ledger.Lease{Name: "env/orders/dev", Waiters: []ledger.Waiter{{Holder: ledger.Holder{Release: "planted"}}}})
 	}},
 	{"%s of %s is recorded at version %q of release %s since %s, but is at %q", "", func(g *garden) { g.moveAlias("1", nil) }},
+	{"%s in %s was brought by %s, and what is live does not say so", "", func(g *garden) {
+		g.doneIn["orders dev"] = append(g.doneIn["orders dev"], release.Release{ID: "planted"})
+	}},
 	{"%s in %s keeps weights %v", "", func(g *garden) {
 		f, _ := g.cloud.Function(g.fn.account, g.fn.region, g.fn.name)
 		g.moveAlias(f.Aliases["live"].Version, map[string]float64{"1": 0.1})
@@ -293,9 +302,9 @@ var plants = []plant{
 		g.watchBegin(g.task("Prune", g.rel), sim.Call{Service: "lambda", Action: "DeleteLayerVersion", Region: home, Resource: g.layer.ARN})
 	}},
 	{"versions %s and %s of %s in %s are both of %q", "", func(g *garden) {
-		for range 2 {
+		for i := range 2 {
 			_, err := g.api.UpdateFunctionConfiguration(g.ctx, &lambda.UpdateFunctionConfigurationInput{
-				FunctionName: &g.fn.name, MemorySize: aws.Int32(int32(128 * (2 + len(g.writes[g.fn])))),
+				FunctionName: &g.fn.name, MemorySize: aws.Int32(int32(128 * (2 + i))),
 			})
 			g.must(err)
 			_ = g.clock.Sleep(g.ctx, time.Minute)
@@ -303,7 +312,6 @@ var plants = []plant{
 			g.must(err)
 			_ = g.clock.Sleep(g.ctx, time.Minute)
 		}
-		g.forget()
 	}},
 	{"event %s got no answer", "", func(g *garden) { g.event() }},
 	{"event %s led to the releases %v, want one", "", func(g *garden) { g.event(started(g.rel.ID), started("another")) }},

@@ -63,6 +63,8 @@ func (w *world) run() {
 		w.log.add("world", "nothing breaks any more")
 		w.settle()
 		w.lastLooks()
+		w.lastUndos()
+		w.lastReports()
 		w.redeliver()
 		w.settle()
 		if w.plant != nil {

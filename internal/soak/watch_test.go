@@ -37,7 +37,8 @@ type watch struct {
 	takenOver  map[string]time.Time // by release, when another execution came to act for it
 	hurt       map[string]int       // by release, tasks that died and executions that were stopped
 	announced  map[string][]release.State
-	pruned     map[string]bool // layer versions
+	doneIn     map[string][]release.Release // by app and environment, in order
+	pruned     map[string]bool              // layer versions
 	freezes    []freeze
 	lost       []lostEvent
 	late       []lateWrite
@@ -52,7 +53,7 @@ func newWatch() watch {
 	return watch{
 		records: map[string]release.Release{}, baselines: map[touched]baseline{}, writes: map[target][]write{}, turns: map[string][]string{},
 		versions: map[string]int{}, intents: map[string]intent{}, broken: map[string]int{}, undoBroken: map[string]int{}, doubled: map[string]bool{}, ends: map[release.State]int{},
-		endedAt: map[string]time.Time{}, takenOver: map[string]time.Time{}, hurt: map[string]int{}, announced: map[string][]release.State{}, pruned: map[string]bool{}, fired: map[string][]string{},
+		endedAt: map[string]time.Time{}, takenOver: map[string]time.Time{}, hurt: map[string]int{}, announced: map[string][]release.State{}, doneIn: map[string][]release.Release{}, pruned: map[string]bool{}, fired: map[string][]string{},
 		seen: map[string]int{}, foreign: map[object]int{},
 	}
 }
@@ -68,25 +69,39 @@ type touched struct {
 	target
 }
 
-// write is a write to a function; by is the release, empty for somebody else.
+// write is a write to a function, or to its alias; by is the release, empty for somebody else.
 type write struct {
-	by string
-	at time.Time
+	by    string
+	at    time.Time
+	alias bool
 }
+
+func isByHand(one write) bool { return one.by == "" }
 
 // baseline is a function right before a release first wrote it.
 type baseline struct {
-	found  fingerprint
-	writes int // of the function so far
+	found            fingerprint
+	writes, failures int // of the function so far
 }
 
-// intent is what a version of an app is meant to bring; what is empty is left as it is.
-type intent struct{ code, deps string }
+// intent is what a version of an app is meant to bring; what is empty is left as it is. A digest is
+// that of code that somebody else brought.
+type intent struct{ code, deps, digest string }
 
 // fingerprint is what a function is to those who use it.
 type fingerprint struct {
 	code, layers, handler, runtime, variables, failed string
 	alias, weights                                    string
+}
+
+// with is a fingerprint with what another has of $LATEST, or of the alias.
+func (f fingerprint) with(other fingerprint, alias bool) fingerprint {
+	if alias {
+		f.alias, f.weights = other.alias, other.weights
+		return f
+	}
+	other.alias, other.weights = f.alias, f.weights
+	return other
 }
 
 // look takes the fingerprint of a function.
@@ -132,14 +147,10 @@ func functionOf(call sim.Call) (target, bool) {
 	return target{parts[4], parts[3], parts[6]}, true
 }
 
-// watchOthers notes what somebody else writes.
-func (w *world) watchOthers(call sim.Call) {
-	if t, ok := functionOf(call); ok && isWrite(call) {
-		w.log.add("somebody else", "%s %s", call.Action, call.Resource)
-		w.writes[t] = append(w.writes[t], write{"", w.clock.Now()})
-		o, _ := objectOf(call)
-		w.foreign[o] = w.now()
-	}
+// byHand notes what somebody else has written.
+func (w *world) byHand(o object) {
+	w.writes[o.target] = append(w.writes[o.target], write{"", w.clock.Now(), o.alias})
+	w.foreign[o] = w.now()
 }
 
 // watchBegin judges a write when it is made: right after its guard.
@@ -226,15 +237,21 @@ func (w *world) watchPerform(c *caller, call sim.Call) {
 	if holder := w.lease(name).Holder.Release; holder != c.in.Release {
 		w.log.add(c.String(), "LATE: %s reaches %s when its lease is held by %q", call.Action, call.Resource, holder)
 	}
-	if state := w.records[c.in.Release].State; state.Ended() && state != release.FailedDirty {
+	if rel := w.records[c.in.Release]; rel.State.Ended() && !w.keeps(rel, name) {
 		w.late = append(w.late, lateWrite{c.String(), call.Action, t, w.look(t)})
 	}
 	w.watchTurns(c, name)
 	key := touched{c.in.Release, t}
 	if _, known := w.baselines[key]; !known {
-		w.baselines[key] = baseline{w.look(t), len(w.writes[t])}
+		w.baselines[key] = baseline{w.look(t), len(w.writes[t]), w.settleFailures[t]}
 	}
-	w.writes[t] = append(w.writes[t], write{c.in.Release, w.clock.Now()})
+	w.writes[t] = append(w.writes[t], write{c.in.Release, w.clock.Now(), strings.HasSuffix(call.Action, "Alias")})
+}
+
+// keeps tells whether a release that ended dirty keeps a lease for who puts the environment in order.
+func (w *world) keeps(rel release.Release, lease string) bool {
+	held := w.lease(lease)
+	return rel.State == release.FailedDirty && held.Dirty != "" && held.Holder.Release == rel.ID
 }
 
 // lateWrite is a write that reached a function after its release had ended.
@@ -352,7 +369,7 @@ func (w *world) watchRequest(c *caller, req *http.Request) {
 	req.Body = io.NopCloser(bytes.NewReader(body))
 	w.searchSecrets("the request to "+req.URL.Path, body)
 	w.watchAfterEnd(c, req.Method+" "+req.URL.Path)
-	if rel := w.records[c.in.Release]; rel.State.Ended() && c.in.Do != "end" && rel.Updated.Before(w.clock.Now().Add(-slowest-time.Minute)) {
+	if rel, about := w.records[c.in.Release]; about && rel.State.Ended() && c.in.Do != "end" && rel.Updated.Before(w.clock.Now().Add(-slowest-time.Minute)) {
 		w.fail("%s tells GitHub about %s after its end (%s)", c, rel.ID, body)
 	}
 }

@@ -62,7 +62,7 @@ type world struct {
 	invocations               int
 	edges                     map[asl.Edge]int
 	timing                    sim.Timing     // of updates that begin now
-	settleFailures            map[string]int // updates that end Failed or come too late, by function
+	settleFailures            map[target]int // updates that end Failed or come too late, by function
 	drawn                     map[string]int // what happened, by kind
 	log                       *transcript
 	watch
@@ -73,7 +73,7 @@ func newWorld(s scenario, machine *asl.Machine) *world {
 	w := &world{
 		s: s, d: newDice(s.seed + 7), clock: c, cloud: sim.New(c), hub: github.New(c), repos: map[string]*github.Repository{},
 		table: ledger.NewMemoryTable(), machine: machine, living: map[int]*caller{}, edges: map[asl.Edge]int{},
-		settleFailures: map[string]int{}, drawn: map[string]int{}, log: &transcript{began: began, now: c.Now}, watch: newWatch(),
+		settleFailures: map[target]int{}, drawn: map[string]int{}, log: &transcript{began: began, now: c.Now}, watch: newWatch(),
 	}
 	w.again = w.byDice
 	if s.skew > 0 {
