@@ -62,6 +62,7 @@ var perThousand = map[string]int{
 	"fault: AWS: answer lost":                300,
 	"fault: AWS: failed":                     170,
 	"fault: AWS: hung":                       180,
+	"fault: AWS: late":                       20,
 	"fault: AWS: refused":                    50,
 	"fault: AWS: slow":                       300,
 	"fault: AWS: throttled":                  200,

@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -93,6 +94,9 @@ func (w *world) awsFault(c *caller, call sim.Call) sim.Fault {
 	if kind == "stale" && (isWrite(call) || call.Service != "lambda") { // what changes nothing of Lambda is never stale
 		kind = "slow"
 	}
+	if strings.HasPrefix(call.Action, "Update") && kind != "refused" && w.d.chance(0.5) {
+		kind = "late"
+	}
 	w.fault("AWS: " + kind)
 	w.log.add(c.String(), "fault: %s %s is %s", call.Action, call.Resource, kind)
 	w.broke(c)
@@ -103,6 +107,14 @@ func (w *world) awsFault(c *caller, call sim.Call) sim.Fault {
 		return sim.Fault{Before: sim.ServerError(call.Service)}
 	case "timed out":
 		return sim.Fault{Before: sim.Timeout()}
+	case "late":
+		late := w.d.between(time.Second, slowest)
+		w.clock.Go(func() {
+			_ = w.clock.Sleep(context.Background(), late-time.Nanosecond) // cannot fail
+			w.judgeLate()
+			w.watchPerform(c, call) // it takes effect next
+		})
+		return sim.Fault{Before: sim.Timeout(), Late: late}
 	case "answer lost":
 		return sim.Fault{After: sim.Timeout()}
 	case "stale":
