@@ -311,12 +311,15 @@ func (c *Core) addGood(ctx context.Context, n *needs, app string) error {
 			case i == 1:
 				n.addResults(past.Results)
 				err = c.addRan(ctx, n, past, environment)
-			case found && past.Release.ID == back:
+			case found && past.Release.ID == back.back.ID:
 				err = c.addRan(ctx, n, past, environment)
 			}
 			if err != nil {
 				return err
 			}
+		}
+		if err := c.addFound(ctx, n, back.undoes, environment); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -50,7 +50,7 @@ func (n *needs) brought(app string, keeps map[string]int) map[string]bool {
 		back, found := backFrom(app, environment, good)
 		contents := map[string]map[string]bool{} // by artifact
 		for i, past := range good {
-			whole := i == 0 || found && past.Release.ID == back
+			whole := i == 0 || found && past.Release.ID == back.back.ID
 			for name, a := range past.Artifacts {
 				if contents[name] == nil {
 					contents[name] = map[string]bool{}
@@ -78,11 +78,11 @@ func (n *needs) good(environment string) []ledger.Past {
 	return good
 }
 
-// backFrom is the release that an environment would be rolled back to, if it is
+// backFrom is how an environment would be rolled back, if the release that it would go back to is
 // among the good ones that were looked at.
-func backFrom(app, environment string, good []ledger.Past) (id string, found bool) {
+func backFrom(app, environment string, good []ledger.Past) (back way, found bool) {
 	if len(good) == 0 {
-		return "", false
+		return way{}, false
 	}
 	history := make(history, len(good))
 	for i, past := range good {
@@ -90,10 +90,10 @@ func backFrom(app, environment string, good []ledger.Past) (id string, found boo
 	}
 	if restored := history.live().Request.Restores; restored != "" &&
 		!slices.ContainsFunc(history, func(rel release.Release) bool { return rel.ID == restored }) {
-		return "", false
+		return way{}, false
 	}
-	back, err := history.target(Undo{App: app, Environment: environment})
-	return back.ID, err == nil
+	back, err := history.way(Undo{App: app, Environment: environment})
+	return back, err == nil
 }
 
 // whole is an error if an environment may be rolled back to a release that is

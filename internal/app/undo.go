@@ -67,10 +67,11 @@ func (o *Orders) undoing(ctx context.Context, u Undo) (request release.Request, 
 	if err != nil {
 		return request, "", err
 	}
-	good, err := history.target(u)
+	way, err := history.way(u)
 	if err != nil {
 		return request, "", err
 	}
+	good := way.back
 	for _, rel := range rels {
 		if !u.DryRun && !rel.State.Ended() && rel.Request.Restores == good.ID && rel.Request.Environment == u.Environment {
 			return request, "", stillRunning(rel)
@@ -79,9 +80,7 @@ func (o *Orders) undoing(ctx context.Context, u Undo) (request release.Request, 
 	request = release.Request{
 		App: u.App, Version: good.Version, Source: good.Source, Artifact: good.Request.Artifact, Trigger: release.TriggeredByUndo,
 		Actor: u.By, Attempt: 1, Force: true, DryRun: u.DryRun, Environment: u.Environment, Restores: good.ID,
-	}
-	if only := history.undone().Request.Dropped(); only != "" {
-		request.Undoes, request.Only = history.live().ID, only
+		Undoes: way.undoes, Only: way.only,
 	}
 	last, found, err := o.Ledger.LastAttempt(ctx, request)
 	if err != nil {
@@ -179,47 +178,87 @@ func (o *Orders) history(ctx context.Context, u Undo, past []release.Release) (h
 // live is the release that the environment has now.
 func (h history) live() release.Release { return h[0] }
 
-// undone is what a rollback takes back: what is live or, if that brought an earlier one back, that.
-func (h history) undone() release.Release {
-	if undone, found := h.original(h.live()); found {
-		return undone
-	}
-	return h.live()
+// way is how an environment goes back.
+type way struct {
+	// back is the release to go back to.
+	back release.Release
+	// undoes and only are those of the [release.Request]; they are empty where everything goes back.
+	undoes, only string
 }
 
-// target is the release to go back to. What was brought back stands for what it
-// was when it came first: going back twice goes back two versions.
-func (h history) target(u Undo) (release.Release, error) {
-	live, undone := h.live(), h.undone()
-	if u.To == live.Version {
-		return live, release.Errorf(release.Invalid, "version %s of app %q is what is live in %s", u.To, u.App, u.Environment).
-			WithRemedy("It was released by %s. To release it once more: tagboat release --app %s %s --retry --force", live.ID, u.App, flagOf(&live))
-	}
-	from := 0
+// way finds the way back. What was brought back stands for what it was when it came
+// first: going back twice goes back two versions. A drop is all that goes back, to
+// what was there before it; whatever is further back goes back as a whole.
+func (h history) way(u Undo) (way, error) {
+	live := h.live()
+	undone, by := h.undone()
+	from, dropped, whole := 0, "", undone.Request.Dropped() == ""
 	if u.To == "" {
 		from = slices.IndexFunc(h, func(rel release.Release) bool { return rel.ID == undone.ID })
 	}
-	dropped := ""
 	for _, rel := range h[from:] {
 		rel, found := h.original(rel)
-		switch {
-		case !found, isAgain(rel, undone), u.To != "" && rel.Version != u.To:
-		case replaces(rel, undone):
-			return rel, nil
-		default:
-			dropped = rel.Request.Artifact
+		if !found || isAgain(rel, undone) {
+			continue
 		}
+		artifact := rel.Request.Artifact
+		switch {
+		case u.To != "" && rel.Version != u.To:
+		case !whole && replaces(rel, undone):
+			return way{rel, by, undone.Request.Dropped()}, nil
+		case artifact == "":
+			return way{back: rel}, nil
+		default:
+			dropped = artifact
+		}
+		whole = whole || artifact == ""
 	}
 	switch {
 	case u.To == "":
-		return live, release.Errorf(release.NotFound, "version %s is the first good one of app %q in %s: there is none to go back to", live.Version, u.App, u.Environment).
+		return way{}, release.Errorf(release.NotFound, "version %s is the first good one of app %q in %s: there is none to go back to", live.Version, u.App, u.Environment).
 			WithRemedy("Release a new version that mends it; tagboat releases --app %s tells what there was.", u.App)
+	case u.To == live.Version:
+		return way{}, release.Errorf(release.Invalid, "version %s of app %q is what is live in %s", u.To, u.App, u.Environment).
+			WithRemedy("It was released by %s. To release it once more: tagboat release --app %s %s --retry --force", live.ID, u.App, flagOf(&live))
 	case dropped != "":
-		return live, release.Errorf(release.Invalid, "version %s of app %q brought artifact %q alone: with it, the rest of version %s would stay in %s",
+		return way{}, release.Errorf(release.Invalid, "version %s of app %q brought artifact %q alone: with it, the rest of version %s would stay in %s",
 			u.To, u.App, dropped, live.Version, u.Environment).WithRemedy("Go back to what was there before, and drop it again.")
 	}
-	return live, release.Errorf(release.NotFound, "version %s of app %q was never good in %s; want one of %s", u.To, u.App, u.Environment, h.versions()).
+	return way{}, release.Errorf(release.NotFound, "version %s of app %q was never good in %s; want one of %s", u.To, u.App, u.Environment, h.versions()).
 		WithRemedy("See them with: tagboat releases --app %s", u.App)
+}
+
+// undone is what a rollback takes back, and the id of the release that tells what was there before
+// it ([release.Request.Undoes]): what is live or, if that brought an earlier one back, that. Where it
+// brought an artifact back to a release that had brought all of them, the last drop of another one
+// since then goes first.
+func (h history) undone() (undone release.Release, by string) {
+	live := h.live()
+	undone, found := h.original(live)
+	if !found {
+		return live, live.ID
+	}
+	if live.Request.Only == "" || undone.Request.Artifact != "" {
+		return undone, live.ID
+	}
+	var standing release.Release
+	gone := map[string]bool{}
+	for _, rel := range h {
+		artifact, isUndo := rel.Request.Dropped(), rel.Request.Restores != ""
+		switch {
+		case artifact == "" && standing.ID != "": // all that it brought is still there, but for drops
+			return standing, standing.ID
+		case artifact == "":
+			return undone, live.ID
+		case isUndo:
+			gone[artifact] = true
+		case gone[artifact] && standing.ID != "":
+			return undone, live.ID // what the standing one found is gone as well
+		case !gone[artifact] && standing.ID == "":
+			standing = rel
+		}
+	}
+	return undone, live.ID
 }
 
 // original is the release itself or, of one that brought an earlier one back, that one.
@@ -234,16 +273,17 @@ func (h history) original(rel release.Release) (release.Release, bool) {
 	return h[i], true
 }
 
-// isAgain tells whether rel is what is undone, or another attempt at it: a drop can have the version
-// of a tag.
+// isAgain tells whether rel is what is undone, or another attempt at it: a tag, an upload and a drop can
+// have the same version.
 func isAgain(rel, undone release.Release) bool {
-	return rel.Version == undone.Version && rel.Request.Artifact == undone.Request.Artifact
+	return rel.Version == undone.Version && rel.Request.Artifact == undone.Request.Artifact &&
+		rel.Source.Tag == undone.Source.Tag && rel.Source.Key == undone.Source.Key
 }
 
-// replaces tells whether bringing rel back replaces all that undone brought: a
+// replaces tells whether bringing rel back replaces all that other brought: a
 // drop brought one artifact, and the others with it are those of other releases.
-func replaces(rel, undone release.Release) bool {
-	return rel.Request.Artifact == "" || rel.Request.Artifact == undone.Request.Dropped()
+func replaces(rel, other release.Release) bool {
+	return rel.Request.Artifact == "" || rel.Request.Artifact == other.Request.Dropped()
 }
 
 // versions are those that were good, the newest first, a few of them.

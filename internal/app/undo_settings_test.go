@@ -347,29 +347,62 @@ func TestARollBackOfADropTakesBackThatArtifactAlone(t *testing.T) {
 	}
 }
 
-// TestARollBackOfADropAndOneMoreGoesToTheTagBefore: with the drop gone it is the tag that is live, all
-// of which goes back.
-func TestARollBackOfADropAndOneMoreGoesToTheTagBefore(t *testing.T) {
-	deps := map[string]string{"python/x.py": "x = 1\n"}
-	featured := edited(t, demo.Manifest, "  - name: orders-api\n", "  - name: orders-api\n    environment: {FEATURE: \"on\"}\n")
-	for name, version := range map[string]string{"a version of its own": "2.0.0", "the tag's version": "1.2.0"} {
-		t.Run(name, func(t *testing.T) {
+// TestHowFarBackDropsAndTagsGo rolls prod back again and again after tags and drops: each time it is as it
+// was before what is taken back.
+func TestHowFarBackDropsAndTagsGo(t *testing.T) {
+	deps := func(n int) map[string]string { return map[string]string{"python/x.py": fmt.Sprintf("x = %d\n", n)} }
+	other := map[string]string{"app.py": code(8)}
+	tag := func(n int) func(*world) {
+		featured := edited(t, demo.Manifest, "  - name: orders-api\n", fmt.Sprintf("  - name: orders-api\n    environment: {FEATURE: \"%d\"}\n", n))
+		return func(w *world) {
+			wantState(w.t, w.released(version(n), with(n, featured)), release.Succeeded)
+		}
+	}
+	drop := func(artifact, version string, contents map[string]string) func(*world) {
+		return func(w *world) { w.dropped(artifact, version, contents) }
+	}
+	for _, test := range []struct {
+		name string
+		// came is what comes to prod. back is, for each rollback, how many of these are left then: to is
+		// which version it asks for, empty for none.
+		came []func(*world)
+		to   []string
+		back []int
+		// refused is what the next rollback says, which asks for the last of to.
+		kind    release.Kind
+		refused string
+	}{
+		{"a drop, then the tag", []func(*world){tag(1), tag(2), drop("deps", "2.0.0", deps(1))},
+			[]string{"", "", ""}, []int{2, 1}, release.NotFound, "is the first good one"},
+		{"a drop with the version of its tag", []func(*world){tag(1), tag(2), drop("deps", bare(2), deps(1))},
+			[]string{"", "", ""}, []int{2, 1}, release.NotFound, "is the first good one"},
+		{"two drops, the last one first", []func(*world){tag(1), drop("code", "2.0.0", other), drop("deps", "2.0.0", deps(1))},
+			[]string{"", "", ""}, []int{2, 1}, release.NotFound, "is the first good one"},
+		{"two drops and two tags", []func(*world){tag(1), tag(2), drop("code", "2.0.0", other), drop("deps", "2.0.0", deps(1))},
+			[]string{"", "", "", ""}, []int{3, 2, 1}, release.NotFound, "is the first good one"},
+		{"from a drop to the tag before its own", []func(*world){tag(1), tag(2), drop("deps", "2.0.0", deps(1))},
+			[]string{bare(1), ""}, []int{1}, release.NotFound, "is the first good one"},
+		{"from a drop to its tag with the same version", []func(*world){tag(1), tag(2), drop("deps", bare(2), deps(1))},
+			[]string{bare(2), bare(2)}, []int{2}, release.Invalid, "is what is live"},
+		{"to a drop on an earlier tag", []func(*world){tag(1), drop("deps", "1.1.5", deps(1)), tag(2), drop("deps", "2.0.0", deps(2))},
+			[]string{"1.1.5"}, nil, release.Invalid, "brought artifact \"deps\" alone"},
+		{"to a drop that was taken back", []func(*world){tag(1), tag(2), drop("deps", "2.0.0", deps(1))},
+			[]string{"", "2.0.0"}, []int{2}, release.Invalid, "brought artifact \"deps\" alone"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
-			prod := app.Undo{App: "orders", Environment: "prod"}
-			wantState(t, w.released("v1.1.0", demo.Files(code(1), "2.32.3")), release.Succeeded)
-			first := w.settings("prod")
-			wantState(t, w.released("v1.2.0", with(2, featured)), release.Succeeded)
-			second := w.settings("prod")
-			w.dropped("deps", version, deps)
-			for _, want := range []map[string]string{second, first} {
-				rel, _ := w.undone(prod)
+			var was []map[string]string
+			for _, come := range test.came {
+				come(w)
+				was = append(was, w.settings("prod"))
+			}
+			for i, left := range test.back {
+				rel, _ := w.undone(app.Undo{App: "orders", Environment: "prod", To: test.to[i]})
 				wantState(t, rel, release.Succeeded)
-				equal(t, "prod", w.settings("prod"), want)
+				equal(t, fmt.Sprintf("prod after rollback %d", i), w.settings("prod"), was[left-1])
 			}
-			w.refusesUndo(prod, release.NotFound, "1.1.0 is the first good one")
-			if version == "2.0.0" {
-				w.refusesUndo(app.Undo{App: "orders", Environment: "prod", To: version}, release.Invalid, `artifact "deps" alone`, "drop it again")
-			}
+			w.refusesUndo(app.Undo{App: "orders", Environment: "prod", To: test.to[len(test.to)-1]}, test.kind, test.refused)
 			w.sound()
 		})
 	}

@@ -48,8 +48,8 @@ type Request struct {
 	// Restores is the id of an earlier release that is brought back: its manifest
 	// and artifacts are taken as it pinned them, without a look at where it came from.
 	Restores string `json:"restores,omitempty"`
-	// Undoes is the id of the release that was live, if that was a drop or took one
-	// back, and Only its artifact: what is made of that goes back to the earlier
+	// Undoes is, where a drop is taken back, its id or that of the live release which brought
+	// that drop back, and Only its artifact: what is made of that goes back to the earlier
 	// release, and the rest to what the drop found.
 	Undoes string `json:"undoes,omitempty"`
 	Only   string `json:"only,omitempty"`

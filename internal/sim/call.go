@@ -36,8 +36,10 @@ type Fault struct {
 	Delay time.Duration
 	// Before is returned instead of performing the call.
 	Before error
-	// Late is how long after Before the call is performed all the same: it was given up, and is on its way.
-	Late time.Duration
+	// Late is how long after Before the call is performed all the same: it was given up, and is on its
+	// way. Arrives is called right before.
+	Late    time.Duration
+	Arrives func()
 	// After is returned after performing the call: the answer is lost.
 	After error
 	// Hang passes between the call and its answer, if the caller has so much time.
@@ -119,9 +121,13 @@ func doThen[T any](ctx context.Context, r request, perform func() (*T, error), t
 	if err != nil && fault.Late > 0 {
 		c := r.session.cloud
 		c.clock.Go(func() {
-			if c.clock.Sleep(context.Background(), fault.Late) == nil {
-				_, _ = take(r, false, perform, then) // nobody hears the answer
+			if c.clock.Sleep(context.Background(), fault.Late) != nil {
+				return
 			}
+			if fault.Arrives != nil {
+				fault.Arrives()
+			}
+			_, _ = take(r, false, perform, then) // nobody hears the answer
 		})
 	}
 	if err != nil {

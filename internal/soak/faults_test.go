@@ -1,7 +1,6 @@
 package soak
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -108,13 +107,10 @@ func (w *world) awsFault(c *caller, call sim.Call) sim.Fault {
 	case "timed out":
 		return sim.Fault{Before: sim.Timeout()}
 	case "late":
-		late := w.d.between(time.Second, slowest)
-		w.clock.Go(func() {
-			_ = w.clock.Sleep(context.Background(), late-time.Nanosecond) // cannot fail
+		return sim.Fault{Before: sim.Timeout(), Late: w.d.between(time.Second, slowest), Arrives: func() {
 			w.judgeLate()
-			w.watchPerform(c, call) // it takes effect next
-		})
-		return sim.Fault{Before: sim.Timeout(), Late: late}
+			w.watchPerform(c, call)
+		}}
 	case "answer lost":
 		return sim.Fault{After: sim.Timeout()}
 	case "stale":

@@ -32,6 +32,7 @@ func (w *world) judgeDone(rel release.Release, environment string) {
 		}
 		for _, name := range a.functions() {
 			t := target{site.Account, site.Region, name}
+			w.left[touched{rel.ID, t}] = w.callersGet(t, w.look(t))
 			since := w.writesBefore(t, rel.Created)
 			if base, wrote := w.baselines[touched{rel.ID, t}]; wrote {
 				since = base.writes
@@ -47,26 +48,28 @@ func (w *world) judgeDone(rel release.Release, environment string) {
 }
 
 // takenBack is what a rollback that takes a drop back wants of a function: the layer of the release
-// that is brought back, and else the code that the drop found, or what it finds itself if the drop was
-// taken back before.
+// that is brought back, and else the code that the drop found or, if it was taken back before, that
+// of the rollback which did.
 func (w *world) takenBack(rel release.Release, t target, wanted intent) intent {
 	if rel.Request.Undoes == "" {
 		return wanted
 	}
-	found, known := w.baselines[touched{rel.Request.Undoes, t}]
-	if w.records[rel.Request.Undoes].Request.Restores != "" {
-		found, known = w.baselines[touched{rel.ID, t}]
-	}
-	if !known {
-		return wanted
-	}
-	f, _ := w.cloud.Function(t.account, t.region, t.name)
-	wanted.code, wanted.digest = "", found.found.code
-	if found.found.alias != "" {
-		version, _ := f.Version(found.found.alias)
-		wanted.digest = version.CodeSha256 // none if it was pruned
+	undone := touched{rel.Request.Undoes, t}
+	wanted.code, wanted.digest = "", w.left[undone]
+	if found, wrote := w.baselines[undone]; wrote && w.records[undone.release].Request.Restores == "" {
+		wanted.digest = w.callersGet(t, found.found)
 	}
 	return wanted
+}
+
+// callersGet is the code that the callers of a function get by a fingerprint, if that is there still.
+func (w *world) callersGet(t target, found fingerprint) string {
+	if found.alias == "" {
+		return found.code
+	}
+	f, _ := w.cloud.Function(t.account, t.region, t.name)
+	version, _ := f.Version(found.alias)
+	return version.CodeSha256
 }
 
 func (w *world) app(name string) (appSpec, bool) {
@@ -217,7 +220,7 @@ func (w *world) judgeRestored(rel release.Release, p release.Progress) {
 			base.found.failed = "" // that the next update repairs it is no harm
 		}
 		for _, one := range w.writes[key.target][base.writes:] {
-			if one.by != rel.ID {
+			if isByHand(one) {
 				base.found = base.found.with(now, one.alias)
 			}
 		}

@@ -137,7 +137,7 @@ var plants = []plant{
 		_ = g.clock.Sleep(g.ctx, time.Second)
 		delete(g.records, "running")
 	}},
-	{"%s calls %s of %s after its release has ended, which %s", "", func(g *garden) {
+	{"%s calls %s of %s too late, which %s", "", func(g *garden) {
 		g.watchPerform(g.task("Update", g.rel), g.write("UpdateFunctionConfiguration"))
 		g.late[0].found.handler = "former.handler"
 		g.judgeLate()

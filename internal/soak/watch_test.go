@@ -38,6 +38,7 @@ type watch struct {
 	hurt       map[string]int       // by release, tasks that died and executions that were stopped
 	announced  map[string][]release.State
 	doneIn     map[string][]release.Release // by app and environment, in order
+	left       map[touched]string           // the code that callers got when a release was done
 	pruned     map[string]bool              // layer versions
 	freezes    []freeze
 	lost       []lostEvent
@@ -53,7 +54,7 @@ func newWatch() watch {
 	return watch{
 		records: map[string]release.Release{}, baselines: map[touched]baseline{}, writes: map[target][]write{}, turns: map[string][]string{},
 		versions: map[string]int{}, intents: map[string]intent{}, broken: map[string]int{}, undoBroken: map[string]int{}, doubled: map[string]bool{}, ends: map[release.State]int{},
-		endedAt: map[string]time.Time{}, takenOver: map[string]time.Time{}, hurt: map[string]int{}, announced: map[string][]release.State{}, doneIn: map[string][]release.Release{}, pruned: map[string]bool{}, fired: map[string][]string{},
+		endedAt: map[string]time.Time{}, takenOver: map[string]time.Time{}, hurt: map[string]int{}, announced: map[string][]release.State{}, doneIn: map[string][]release.Release{}, left: map[touched]string{}, pruned: map[string]bool{}, fired: map[string][]string{},
 		seen: map[string]int{}, foreign: map[object]int{},
 	}
 }
@@ -234,11 +235,11 @@ func (w *world) watchPerform(c *caller, call sim.Call) {
 		return
 	}
 	name, _ := w.leaseOf(c, call)
-	if holder := w.lease(name).Holder.Release; holder != c.in.Release {
-		w.log.add(c.String(), "LATE: %s reaches %s when its lease is held by %q", call.Action, call.Resource, holder)
-	}
-	if rel := w.records[c.in.Release]; rel.State.Ended() && !w.keeps(rel, name) {
+	held := w.lease(name)
+	if rel := w.records[c.in.Release]; held.Holder.Release != rel.ID || rel.State.Ended() && held.Dirty == "" {
+		w.log.add(c.String(), "LATE: %s reaches %s when its lease is held by %q", call.Action, call.Resource, held.Holder.Release)
 		w.late = append(w.late, lateWrite{c.String(), call.Action, t, w.look(t)})
+		return
 	}
 	w.watchTurns(c, name)
 	key := touched{c.in.Release, t}
@@ -248,13 +249,7 @@ func (w *world) watchPerform(c *caller, call sim.Call) {
 	w.writes[t] = append(w.writes[t], write{c.in.Release, w.clock.Now(), strings.HasSuffix(call.Action, "Alias")})
 }
 
-// keeps tells whether a release that ended dirty keeps a lease for who puts the environment in order.
-func (w *world) keeps(rel release.Release, lease string) bool {
-	held := w.lease(lease)
-	return rel.State == release.FailedDirty && held.Dirty != "" && held.Holder.Release == rel.ID
-}
-
-// lateWrite is a write that reached a function after its release had ended.
+// lateWrite is a write that reached a function after its release had ended, or given the lease back.
 type lateWrite struct {
 	who, action string
 	target
@@ -266,7 +261,7 @@ type lateWrite struct {
 func (w *world) judgeLate() {
 	for _, l := range w.late {
 		if now := w.look(l.target); now != l.found {
-			w.fail("%s calls %s of %s after its release has ended, which %s", l.who, l.action, l.name, difference(l.found, now))
+			w.fail("%s calls %s of %s too late, which %s", l.who, l.action, l.name, difference(l.found, now))
 		}
 	}
 	w.late = nil
