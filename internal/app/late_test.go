@@ -100,23 +100,29 @@ func TestARollbackWaitsForATaskThatLivesOn(t *testing.T) {
 	}
 }
 
-// TestARollbackWaitsForAWriteThatWasGivenUp lets the first write at prod time out and arrive later, when
-// its step has failed of what came next, and the rollback has found everything as before.
+// TestARollbackWaitsForAWriteThatWasGivenUp lets the first write at prod, after some that are throttled,
+// time out and arrive later, when its step has failed of what came next, and the rollback has found
+// everything as before.
 func TestARollbackWaitsForAWriteThatWasGivenUp(t *testing.T) {
-	for _, action := range []string{"UpdateFunctionCode", "UpdateAlias"} {
-		t.Run(action, func(t *testing.T) {
+	for _, test := range []struct {
+		action    string
+		throttled int
+	}{{"UpdateFunctionCode", 0}, {"UpdateAlias", 0}, {"UpdateFunctionCode", 7}, {"UpdateAlias", 7}} {
+		t.Run(fmt.Sprintf("%s, throttled %d times", test.action, test.throttled), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
 			site, writes := demo.Sites()[1], 0
 			before := w.targets()
 			w.Cloud.OnCall(func(c sim.Call) sim.Fault {
-				if c.Action != action || !strings.Contains(c.Resource, site.Region+":"+site.Account) {
+				if c.Action != test.action || !strings.Contains(c.Resource, site.Region+":"+site.Account+":function:orders-api") {
 					return sim.Fault{}
 				}
-				switch writes++; writes {
-				case 1:
+				switch writes++; {
+				case writes <= test.throttled:
+					return sim.Fault{Before: sim.Throttled("lambda")}
+				case writes == test.throttled+1:
 					return sim.Fault{Before: sim.Timeout(), Late: slowly}
-				case 2:
+				case writes == test.throttled+2:
 					return sim.Fault{Before: errAccessDenied}
 				}
 				return sim.Fault{}
@@ -124,8 +130,8 @@ func TestARollbackWaitsForAWriteThatWasGivenUp(t *testing.T) {
 			rel := w.released("v1.1.0", quick(t, demo.Handler))
 			wantState(t, rel, release.FailedClean)
 			w.in(func(ctx context.Context) { _ = w.Clock.Sleep(ctx, 10*time.Minute) })
-			if writes < 3 {
-				t.Errorf("%d times %s, want that the late one was taken back", writes, action)
+			if writes < test.throttled+3 {
+				t.Errorf("%d times %s, want that the late one was taken back", writes, test.action)
 			}
 			w.asRecorded(rel, before)
 			w.sound()

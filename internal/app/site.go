@@ -171,8 +171,8 @@ func (t *siteTurn) bring(ctx context.Context, step release.Step, earlier map[str
 		}
 		wait, err := t.turn(ctx, work)
 		result.Updated = t.Clock.Now()
-		if release.KindOf(err) == release.Transient {
-			inFlight = result.InFlight // a write may have got no answer
+		if release.KindOf(err) == release.Transient && result.Touched && !t.undo {
+			inFlight = t.late() // a write may have got no answer
 		}
 		result.InFlight = inFlight
 		if err == nil && wait > 0 {
@@ -225,13 +225,16 @@ func (t *siteTurn) newWork(step release.Step, result *release.Result, results *l
 				return err
 			}
 			if result.Touched && !touched {
-				result.InFlight = t.Clock.Now().Add(taskLife + leaseMargin)
+				result.InFlight = t.late()
 			}
 			results.Set(*result)
 			return results.Save(ctx)
 		},
 	}
 }
+
+// late is when what is written now cannot arrive any more.
+func (t *siteTurn) late() time.Time { return t.Clock.Now().Add(taskLife + leaseMargin) }
 
 func (t *siteTurn) turn(ctx context.Context, work *release.Work) (time.Duration, error) {
 	stepper, ok := t.steppers[work.Step.Kind]

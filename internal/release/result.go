@@ -30,8 +30,8 @@ type Result struct {
 	// Touched is recorded before the first write: the object may then differ
 	// from what the plan found, and a rollback has to look at it.
 	Touched bool `json:"touched,omitempty"`
-	// InFlight is until when the first write may still arrive, of a task that did not
-	// record what became of it: it may live on while the step goes on without it.
+	// InFlight is until when a write may still arrive of which nobody knows what became: the
+	// first one of a task that lives on while the step goes on without it, or one that timed out.
 	InFlight time.Time `json:"in_flight,omitzero"`
 	// Wrote is when the release last wrote the object, as far as that was recorded.
 	Wrote time.Time `json:"wrote,omitzero"`
