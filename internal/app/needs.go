@@ -311,7 +311,7 @@ func (c *Core) addGood(ctx context.Context, n *needs, app string) error {
 			case i == 1:
 				n.addResults(past.Results)
 				err = c.addRan(ctx, n, past, environment)
-			case found && past.Release.ID == back.back.ID:
+			case found && past.Release.ID == back.to.ID:
 				err = c.addRan(ctx, n, past, environment)
 			}
 			if err != nil {

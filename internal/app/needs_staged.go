@@ -50,7 +50,7 @@ func (n *needs) brought(app string, keeps map[string]int) map[string]bool {
 		back, found := backFrom(app, environment, good)
 		contents := map[string]map[string]bool{} // by artifact
 		for i, past := range good {
-			whole := i == 0 || found && past.Release.ID == back.back.ID
+			whole := i == 0 || found && past.Release.ID == back.to.ID
 			for name, a := range past.Artifacts {
 				if contents[name] == nil {
 					contents[name] = map[string]bool{}

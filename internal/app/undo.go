@@ -67,11 +67,11 @@ func (o *Orders) undoing(ctx context.Context, u Undo) (request release.Request, 
 	if err != nil {
 		return request, "", err
 	}
-	way, err := history.way(u)
+	back, err := history.way(u)
 	if err != nil {
 		return request, "", err
 	}
-	good := way.back
+	good := back.to
 	for _, rel := range rels {
 		if !u.DryRun && !rel.State.Ended() && rel.Request.Restores == good.ID && rel.Request.Environment == u.Environment {
 			return request, "", stillRunning(rel)
@@ -80,7 +80,7 @@ func (o *Orders) undoing(ctx context.Context, u Undo) (request release.Request, 
 	request = release.Request{
 		App: u.App, Version: good.Version, Source: good.Source, Artifact: good.Request.Artifact, Trigger: release.TriggeredByUndo,
 		Actor: u.By, Attempt: 1, Force: true, DryRun: u.DryRun, Environment: u.Environment, Restores: good.ID,
-		Undoes: way.undoes, Only: way.only,
+		Undoes: back.undoes, Only: back.only,
 	}
 	last, found, err := o.Ledger.LastAttempt(ctx, request)
 	if err != nil {
@@ -180,8 +180,8 @@ func (h history) live() release.Release { return h[0] }
 
 // way is how an environment goes back.
 type way struct {
-	// back is the release to go back to.
-	back release.Release
+	// to is the release to go back to.
+	to release.Release
 	// undoes and only are those of the [release.Request]; they are empty where everything goes back.
 	undoes, only string
 }
@@ -207,7 +207,7 @@ func (h history) way(u Undo) (way, error) {
 		case !whole && replaces(rel, undone):
 			return way{rel, by, undone.Request.Dropped()}, nil
 		case artifact == "":
-			return way{back: rel}, nil
+			return way{to: rel}, nil
 		default:
 			dropped = artifact
 		}
@@ -246,7 +246,7 @@ func (h history) undone() (undone release.Release, by string) {
 	for _, rel := range h {
 		artifact, isUndo := rel.Request.Dropped(), rel.Request.Restores != ""
 		switch {
-		case artifact == "" && standing.ID != "": // all that it brought is still there, but for drops
+		case artifact == "" && standing.ID != "":
 			return standing, standing.ID
 		case artifact == "":
 			return undone, live.ID

@@ -239,7 +239,9 @@ func (w *world) watchPerform(c *caller, call sim.Call) {
 	if rel := w.records[c.in.Release]; held.Holder.Release != rel.ID || rel.State.Ended() && held.Dirty == "" {
 		w.log.add(c.String(), "LATE: %s reaches %s when its lease is held by %q", call.Action, call.Resource, held.Holder.Release)
 		w.late = append(w.late, lateWrite{c.String(), call.Action, t, w.look(t)})
-		return
+		if strings.HasPrefix(call.Action, "Update") { // by its revision
+			return
+		}
 	}
 	w.watchTurns(c, name)
 	key := touched{c.in.Release, t}
