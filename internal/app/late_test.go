@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
 	"github.com/tagboat/tagboat/internal/demo"
 	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
@@ -132,6 +135,69 @@ func TestARollbackWaitsForAWriteThatWasGivenUp(t *testing.T) {
 			w.in(func(ctx context.Context) { _ = w.Clock.Sleep(ctx, 10*time.Minute) })
 			if writes < test.throttled+3 {
 				t.Errorf("%d times %s, want that the late one was taken back", writes, test.action)
+			}
+			w.asRecorded(rel, before)
+			w.sound()
+		})
+	}
+}
+
+// TestARollbackWaitsForALaterTaskThatLivesOn lets a task write at prod what leaves the function as
+// found, and the state machine give up on the next one, whose write is on its way for long.
+func TestARollbackWaitsForALaterTaskThatLivesOn(t *testing.T) {
+	const wholeTurn = 65 * time.Second // a task begins nothing after that
+	refused := sim.Fault{Before: &types.PreconditionFailedException{Message: aws.String("The Revision Id is another one.")}, Delay: wholeTurn}
+	for name, test := range map[string]struct {
+		function string
+		first    string // the action of the first task
+		times    int
+		comes    sim.Fault // what comes of it
+		held     string    // the action that is on its way for long
+		before   map[string]string
+	}{
+		"$LATEST was published": {"Update", "PublishVersion", 1, sim.Fault{Delay: wholeTurn}, "UpdateFunctionCode", map[string]string{"MODE": "calm"}},
+		"code was refused":      {"Update", "UpdateFunctionCode", 1, refused, "UpdateFunctionCode", nil},
+		"an alias was refused":  {"Shift", "UpdateAlias", 2, refused, "UpdateAlias", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+			files := quick(t, demo.Handler)
+			if test.before != nil {
+				w.inProd("orders-api", test.before)
+				const api = "  - name: orders-api\n"
+				files["tagboat.yaml"] = github.Text(edited(t, string(files["tagboat.yaml"].Content), api, api+"    environment: {MODE: wild}\n"))
+			}
+			before, site, firsts, given, held := w.targets(), demo.Sites()[1], 0, false, false
+			w.onTask = func(k task) fault {
+				switch {
+				case k.in.Do == "prepare": // when the other is at its write
+					return fault{do: func() { _ = w.Clock.Sleep(context.Background(), 5*time.Second) }}
+				case k.function == test.function && k.in.Site == site && firsts == test.times && !given:
+					given = true
+					return fault{again: true, before: final}
+				}
+				return fault{}
+			}
+			w.Cloud.OnCall(func(c sim.Call) sim.Fault {
+				switch {
+				case !strings.Contains(c.Resource, site.Region+":"+site.Account+":function:orders-api"):
+				case c.Action == test.first && firsts < test.times:
+					if firsts++; firsts > 1 {
+						return sim.Fault{Before: test.comes.Before}
+					}
+					return test.comes
+				case c.Action == test.held && given && !held:
+					held = true
+					return sim.Fault{Delay: slowly}
+				}
+				return sim.Fault{}
+			})
+			rel := w.released("v1.1.0", files)
+			wantState(t, rel, release.FailedClean)
+			w.in(func(ctx context.Context) { _ = w.Clock.Sleep(ctx, 10*time.Minute) })
+			if !given || !held {
+				t.Errorf("given up on a task: %t, its write held up: %t; want both", given, held)
 			}
 			w.asRecorded(rel, before)
 			w.sound()

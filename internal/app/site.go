@@ -206,7 +206,6 @@ func (t *siteTurn) newWork(step release.Step, result *release.Result, results *l
 	if t.undo {
 		began = &result.Undoing
 	}
-	touched := result.Touched
 	// A pause of that length is ours, not the object's: nobody worked at the step.
 	if now := t.Clock.Now(); began.IsZero() || now.Sub(result.Updated) > leaseTTL {
 		*began = now
@@ -224,12 +223,10 @@ func (t *siteTurn) newWork(step release.Step, result *release.Result, results *l
 			if _, err := t.begin(ctx, t.in); err != nil {
 				return err
 			}
-			if result.Touched && !touched {
-				result.InFlight = t.late()
-			}
 			results.Set(*result)
 			return results.Save(ctx)
 		},
+		Late: t.late,
 	}
 }
 

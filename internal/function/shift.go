@@ -107,11 +107,14 @@ func (s *shift) advance(ctx context.Context, alias release.AliasState) (time.Dur
 	if due := r.WeightSet.Add(s.step.Traffic.Interval); percent > 0 && now.Before(due) {
 		return s.pause(due.Sub(now)), nil
 	}
-	next := s.next(percent)
-	if err := s.w.Touch(ctx); err != nil {
+	touch := s.w.Touch
+	if percent == 0 {
+		touch = s.w.TouchAsFound
+	}
+	if err := touch(ctx); err != nil {
 		return 0, err
 	}
-	return s.set(ctx, alias, next)
+	return s.set(ctx, alias, s.next(percent))
 }
 
 // steps are the parts of the traffic that the version gets before everything.

@@ -100,10 +100,20 @@ func (u *update) updateCode(ctx context.Context, latest found) (time.Duration, e
 	return u.putCode(ctx, latest, object, func(at progress) bool { return at.codeDone })
 }
 
+// touch comes before a write of $LATEST, which can be as found when the release has touched it
+// before: it published that, or its write was refused.
+func (u *update) touch(ctx context.Context, latest found) error {
+	at, err := u.compare(latest)
+	if err == nil && at.codeBefore && at.settingsBefore && u.w.Result.Undoing.IsZero() {
+		return u.w.TouchAsFound(ctx)
+	}
+	return u.w.Touch(ctx)
+}
+
 // putCode writes code, leaving the architectures as they are: without them,
 // Lambda would not ask for a change of them.
 func (u *update) putCode(ctx context.Context, latest found, object release.Object, done func(progress) bool) (time.Duration, error) {
-	if err := u.w.Touch(ctx); err != nil {
+	if err := u.touch(ctx, latest); err != nil {
 		return 0, err
 	}
 	in := &lambda.UpdateFunctionCodeInput{
@@ -134,7 +144,7 @@ func (u *update) updateSettings(ctx context.Context, latest found) (time.Duratio
 // putSettings writes those settings that differ. Where none does, the handler is
 // written as it is: that repairs a failed update.
 func (u *update) putSettings(ctx context.Context, latest found, goal state, variables map[string]string, done func(progress) bool) (time.Duration, error) {
-	if err := u.w.Touch(ctx); err != nil {
+	if err := u.touch(ctx, latest); err != nil {
 		return 0, err
 	}
 	now := stateOf(latest.content)

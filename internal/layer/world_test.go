@@ -186,6 +186,7 @@ func (w *world) work(step release.Step) *release.Work {
 			w.durable[step.ID] = result
 			return nil
 		},
+		Late: func() time.Time { return time.Time{} },
 	}
 }
 

@@ -30,8 +30,9 @@ type Result struct {
 	// Touched is recorded before the first write: the object may then differ
 	// from what the plan found, and a rollback has to look at it.
 	Touched bool `json:"touched,omitempty"`
-	// InFlight is until when a write may still arrive of which nobody knows what became: the
-	// first one of a task that lives on while the step goes on without it, or one that timed out.
+	// InFlight is until when a write may still arrive of which nobody knows what became, on an
+	// object that shows no change yet: one of a task that lives on while the step goes on without
+	// it, or one that timed out.
 	InFlight time.Time `json:"in_flight,omitzero"`
 	// Wrote is when the release last wrote the object, as far as that was recorded.
 	Wrote time.Time `json:"wrote,omitzero"`
@@ -100,15 +101,24 @@ type Work struct {
 	Guard func(ctx context.Context) error
 	// Save records Result; it is durable when Save returns.
 	Save func(ctx context.Context) error
+	// Late is when a write that is sent now cannot arrive any more.
+	Late func() time.Time
 }
 
 // Touch records that the object is about to be changed and checks the lease.
 // A kind calls it before each write.
-func (w *Work) Touch(ctx context.Context) error {
-	if !w.Result.Touched {
-		w.Result.Touched = true
+func (w *Work) Touch(ctx context.Context) error { return w.touch(ctx, !w.Result.Touched) }
+
+// TouchAsFound is Touch for an object that is as the plan found it, whatever was written before:
+// a rollback could not see by the object that a write is under way, so that it is recorded each time.
+func (w *Work) TouchAsFound(ctx context.Context) error { return w.touch(ctx, true) }
+
+func (w *Work) touch(ctx context.Context, record bool) error {
+	if record {
+		before := w.Result.Touched
+		w.Result.Touched, w.Result.InFlight = true, w.Late()
 		if err := w.Save(ctx); err != nil {
-			w.Result.Touched = false // not recorded, perhaps: the next try has to record it before it writes
+			w.Result.Touched = before // not recorded, perhaps: the next try has to record it before it writes
 			return err
 		}
 	}

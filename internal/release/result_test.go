@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/tagboat/tagboat/internal/release"
 )
@@ -12,7 +13,9 @@ func TestNothingIsWrittenBeforeTheIntentIsRecorded(t *testing.T) {
 	lost := errors.New("the table did not answer")
 	var recorded []bool
 	saves := []error{lost, lost, nil}
-	w := &release.Work{Result: &release.Result{}, Guard: func(context.Context) error { return nil }}
+	w := &release.Work{
+		Result: &release.Result{}, Guard: func(context.Context) error { return nil }, Late: func() time.Time { return time.Time{} },
+	}
 	w.Save = func(context.Context) error {
 		recorded = append(recorded, w.Result.Touched)
 		return saves[len(recorded)-1]
