@@ -41,6 +41,10 @@ var recoverySuffix = regexp.MustCompile(`-r([0-9]+)$`)
 // 80 characters of an execution's name.
 const maxRecoveries = 999
 
+// maxPrompt is how many recoveries follow at once, on the event of the end before. Those after
+// them come with the sweep: what keeps failing would use them all up within minutes.
+const maxPrompt = 5
+
 // recoveryNumber counts the executions of a release: 0 is the first, or none.
 func recoveryNumber(execution string) int {
 	match := recoverySuffix.FindStringSubmatch(execution)
@@ -87,7 +91,7 @@ func (r *Recovery) Ended(ctx context.Context, execution string) error {
 		return nil // not one of ours
 	}
 	acting := rel.Execution == execution || rel.Execution == "" && execution == rel.ID
-	if err != nil || rel.State.Ended() || !acting {
+	if err != nil || rel.State.Ended() || !acting || recoveryNumber(execution) >= maxPrompt {
 		return err
 	}
 	_, err = r.recover(ctx, rel)

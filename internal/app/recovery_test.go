@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -313,4 +314,42 @@ func TestAProcessThatIsKilledGoesOn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNothingEndsBeforeWhatIsLiveIsRecorded refuses for hours to record what is live, since prod is done.
+func TestNothingEndsBeforeWhatIsLiveIsRecorded(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+	var id string
+	var refused time.Time // since when
+	w.table.onCall = func(what string, _ bool) mishap {
+		if !strings.HasPrefix(what, "Put live") || !w.closed(id, "prod") {
+			return mishap{}
+		}
+		if refused.IsZero() {
+			refused = w.Clock.Now()
+		}
+		if w.Clock.Now().Sub(refused) > 3*time.Hour {
+			return mishap{}
+		}
+		return mishap{before: release.Errorf(release.Denied, "the table may not be used")}
+	}
+	w.in(func(ctx context.Context) { id = w.pushed(ctx, "v1.1.0", atOnce(t, demo.Handler)) })
+	w.settle()
+	rel := w.record(id)
+	wantState(t, rel, release.Succeeded)
+	if took := rel.Ended.Sub(refused); refused.IsZero() || took < 3*time.Hour {
+		t.Errorf("it has ended %s after what is live in prod could not be recorded, want more than three hours", took)
+	}
+	if _, n, _ := strings.Cut(rel.Execution, id+"-r"); len(n) != 2 || n > "45" {
+		t.Errorf("the last recovery in three hours is %s, want one of each sweep, and five at once", rel.Execution)
+	}
+	for _, l := range w.live() {
+		if l.Release != id {
+			t.Errorf("%s in %s is recorded as %s of %s, want that of %s", l.Name, l.Environment, l.Version, l.Release, id)
+		}
+	}
+	if len(w.live()) == 0 {
+		t.Error("nothing is recorded as live")
+	}
+	w.sound()
 }

@@ -70,27 +70,13 @@ func (w *world) judgeAnnounced() {
 }
 
 // watchAfterEnd checks that nothing begins for a release that has ended: what still comes is
-// the report of the end, the deletion of old versions, and what a task that recorded the end reads
-// to let the lease of an environment go, run again because it did not come that far.
+// the report of the end and the deletion of old versions.
 func (w *world) watchAfterEnd(c *caller, what string) {
 	ended, known := w.endedAt[c.in.Release]
 	if !known || !c.began.After(ended) || c.in.Do == "end" || strings.HasPrefix(c.what, "Prune") {
 		return
 	}
-	if strings.HasPrefix(c.what, "Conclude") && w.owes(w.records[c.in.Release], what) {
-		return
-	}
 	w.fail("%s calls %s for release %s, which had ended before it began", c, what, c.in.Release)
-}
-
-// owes tells whether a call reads what tells what is live in an environment that is done, the lease
-// of which the release still holds.
-func (w *world) owes(rel release.Release, what string) bool {
-	reads := func(p release.Pointer) bool { return what == "GetObject arn:aws:s3:::"+stateBucket+"/"+p.Key }
-	return slices.ContainsFunc(rel.Environments, func(p release.Progress) bool {
-		return p.State == release.EnvironmentDone && w.lease("env/"+rel.App+"/"+p.Name).Holder.Release == rel.ID &&
-			(reads(p.Plan) || reads(rel.Manifest))
-	})
 }
 
 // judgeVersions looks for a version that a release published twice.
