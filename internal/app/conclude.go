@@ -27,45 +27,39 @@ const (
 	endDirty     = "dirty"
 )
 
-// Do records success, or what became of a failure. Before that it sees to it that what
-// is live is recorded where the release is done; after it, the leases of other environments
-// are let go. If we crash in between, the task run again or the sweep does that.
+// Do records success, or what became of a failure: what is live where the release is done before
+// the end, since nobody looks for it after that. If we crash before the leases are let go, the task
+// run again or the sweep lets them go.
 func (c *Conclusion) Do(ctx context.Context, in Input) (any, error) {
 	rel, err := c.Ledger.Release(ctx, in.Release)
 	if err != nil {
 		return nil, err
 	}
 	if !rel.State.Ended() || rel.Execution != in.Execution {
-		if err := c.leave(ctx, rel, true, func(environment string) error {
-			return c.Leases.settleLate(ctx, in, &rel, environment)
-		}); err != nil {
-			return nil, err
+		for _, progress := range rel.Environments {
+			if progress.State != release.EnvironmentDone {
+				continue
+			}
+			if err := c.Leases.settleLate(ctx, in, &rel, progress.Name); err != nil {
+				return nil, err
+			}
 		}
 		if rel, err = c.conclude(ctx, in); err != nil {
 			return nil, err
 		}
 	}
-	err = c.leave(ctx, rel, false, func(environment string) error {
-		return c.Leases.letGo(ctx, leaseName(rel.App, environment), holder(in), rel)
-	})
-	return concluded{End: endOf(rel.State)}, err
-}
-
-// leave leaves the environments that are done, or the others, whose leases can be another's already.
-func (c *Conclusion) leave(ctx context.Context, rel release.Release, done bool, how func(environment string) error) error {
 	for _, progress := range rel.Environments {
-		if (progress.State == release.EnvironmentDone) != done {
+		lease := leaseName(rel.App, progress.Name)
+		err := c.Leases.letGo(ctx, lease, holder(in), rel)
+		if err != nil && release.KindOf(err) == release.Conflict {
+			c.Log.WarnContext(ctx, "a lease is left to the sweep", "lease", lease, "release", rel.ID, "error", err)
 			continue
 		}
-		err := how(progress.Name)
-		if err != nil && release.KindOf(err) != release.Conflict {
-			return err
-		}
 		if err != nil {
-			c.Log.WarnContext(ctx, "a lease is left to the sweep", "environment", progress.Name, "release", rel.ID, "error", err)
+			return nil, err
 		}
 	}
-	return nil
+	return concluded{End: endOf(rel.State)}, nil
 }
 
 func endOf(state release.State) string {

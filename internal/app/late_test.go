@@ -205,6 +205,150 @@ func TestARollbackWaitsForALaterTaskThatLivesOn(t *testing.T) {
 	}
 }
 
+// TestARollbackWaitsForAWriteBasedOnWhatSomebodyElseDid lets somebody describe an alias at prod by hand right
+// before it is moved, and the state machine give up on the task whose next write, based on that, is on
+// its way for long.
+func TestARollbackWaitsForAWriteBasedOnWhatSomebodyElseDid(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+	before, site, writes, given := w.targets(), demo.Sites()[1], 0, false
+	w.onTask = func(k task) fault {
+		switch {
+		case k.in.Do == "prepare": // when the other is at its write
+			return fault{do: func() { _ = w.Clock.Sleep(context.Background(), 5*time.Second) }}
+		case k.function == "Shift" && k.in.Site == site && !given:
+			given = true
+			return fault{again: true, before: final}
+		}
+		return fault{}
+	}
+	w.Cloud.OnCall(func(c sim.Call) sim.Fault {
+		if c.Action != "UpdateAlias" || !strings.Contains(c.Resource, site.Region+":"+site.Account+":function:orders-api") {
+			return sim.Fault{}
+		}
+		switch writes++; writes {
+		case 1:
+			f, _ := w.Cloud.Function(site.Account, site.Region, "orders-api")
+			_ = w.aliasByHand(w.Cloud.Root(site.Account).Lambda(site.Region), f, "orders-api") // the second write
+		case 3:
+			return sim.Fault{Delay: slowly}
+		}
+		return sim.Fault{}
+	})
+	rel := w.released("v1.1.0", quick(t, demo.Handler))
+	wantState(t, rel, release.FailedClean)
+	w.in(func(ctx context.Context) { _ = w.Clock.Sleep(ctx, 10*time.Minute) })
+	if !given || writes < 3 {
+		t.Errorf("given up on a task: %t, %d writes; want both, by hand and twice by the task", given, writes)
+	}
+	w.asRecorded(rel, before)
+	w.sound()
+}
+
+// TestAnAliasThatIsMadeOrDeletedLateHarmsNobody lets what makes an alias time out, and arrive when that
+// is undone; or what undoes it, and arrive when the next release has made it again.
+func TestAnAliasThatIsMadeOrDeletedLateHarmsNobody(t *testing.T) {
+	for action, next := range map[string]bool{"CreateAlias": false, "DeleteAlias": true} {
+		t.Run(action, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+			w.Cloud.OnCall(failsAtWorker(action))
+			files := func(handler string) github.Files {
+				const api = "  - name: orders-api\n    artifact: code\n    layers: [orders-deps]\n    alias: "
+				f := demo.Files(handler, "2.32.3")
+				f["tagboat.yaml"] = github.Text(edited(t, demo.Manifest, api+"live\n    traffic: Canary10Percent5Minutes", api+"fresh"))
+				return f
+			}
+			var older, newer string
+			w.in(func(ctx context.Context) {
+				older = w.pushed(ctx, "v1.1.0", files(demo.Handler))
+				if next {
+					newer = w.pushed(ctx, "v1.2.0", files(demo.Handler+"\n# newer\n"))
+				}
+			})
+			w.settle()
+			w.in(func(ctx context.Context) { _ = w.Clock.Sleep(ctx, 10*time.Minute) })
+			wantState(t, w.record(older), release.FailedClean)
+			if next {
+				wantState(t, w.record(newer), release.Succeeded)
+			}
+			site := demo.Sites()[1]
+			f, _ := w.Cloud.Function(site.Account, site.Region, "orders-api")
+			if alias, ok := f.Aliases["fresh"]; ok != next || next && alias.Version != f.Published[len(f.Published)-1].Version {
+				t.Errorf("at prod alias fresh is %+v (%t) after the last of %d versions", alias, ok, len(f.Published))
+			}
+			if held := w.leases(); len(held) > 0 {
+				t.Errorf("leases are held: %+v", held)
+			}
+		})
+	}
+}
+
+// failsAtWorker lets the first move of orders-worker's alias at prod be refused, and the first call of an
+// action there for orders-api time out and arrive later.
+func failsAtWorker(action string) func(sim.Call) sim.Fault {
+	site, refused, late := demo.Sites()[1], false, false
+	return func(c sim.Call) sim.Fault {
+		at := site.Region + ":" + site.Account + ":function:"
+		switch {
+		case c.Action == "UpdateAlias" && strings.Contains(c.Resource, at+"orders-worker") && !refused:
+			refused = true
+			return sim.Fault{Before: errAccessDenied, Delay: 10 * time.Second}
+		case c.Action == action && strings.Contains(c.Resource, at+"orders-api") && !late:
+			late = true
+			return sim.Fault{Before: sim.Timeout(), Late: slowly}
+		}
+		return sim.Fault{}
+	}
+}
+
+// TestAnEnvironmentThatIsClosedMeanwhileIsNotRolledBack lets the state machine give up on the task that
+// closes prod, which does it when the rollback has begun, and dies before it records what is live.
+func TestAnEnvironmentThatIsClosedMeanwhileIsNotRolledBack(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+	before, given, preparing, held, died := w.targets(), false, false, 0, false
+	w.onTask = func(k task) fault {
+		switch {
+		case k.String() == "Lease close prod" && !given:
+			given = true
+			return fault{again: true, before: final}
+		case k.in.Do == "prepare":
+			preparing = true
+		}
+		return fault{}
+	}
+	w.Cloud.OnCall(func(c sim.Call) sim.Fault {
+		switch {
+		case !given || c.Action != "GetObject" || held == 2:
+		case strings.HasSuffix(c.Resource, "/manifest.json") && held == 0: // of what closes
+			held++
+			return sim.Fault{Delay: 10 * time.Second}
+		case strings.HasSuffix(c.Resource, "/plan-prod.json") && preparing:
+			held++
+			return sim.Fault{Delay: 30 * time.Second}
+		}
+		return sim.Fault{}
+	})
+	w.table.onCall = func(what string, _ bool) mishap {
+		if !given || died || !strings.HasPrefix(what, "Put live") {
+			return mishap{}
+		}
+		died = true
+		return mishap{before: errTable, kill: true}
+	}
+	rel := w.released("v1.1.0", atOnce(t, demo.Handler))
+	if held != 2 || !died {
+		t.Errorf("%d reads were held up, and it died: %t; want one of what closes, one of what prepares", held, died)
+	}
+	wantState(t, rel, release.Succeeded)
+	w.asRecorded(rel, before)
+	for _, l := range w.live() {
+		if l.Release != rel.ID {
+			t.Errorf("%s in %s is recorded as of %s, want %s", l.Name, l.Environment, l.Release, rel.ID)
+		}
+	}
+	w.sound()
+}
+
 // TestATaskThatIsDeliveredLateChangesNothing delivers tasks of a release once more
 // while it waits for an answer.
 func TestATaskThatIsDeliveredLateChangesNothing(t *testing.T) {

@@ -244,12 +244,16 @@ func (l *Leasing) close(ctx context.Context, in Input) error {
 	}); err != nil {
 		return err
 	}
-	return l.settle(ctx, in, leaseName(rel.App, in.Environment), live)
+	lease := leaseName(rel.App, in.Environment)
+	if err := l.settle(ctx, in, lease, live); err != nil {
+		return err
+	}
+	return l.handOn(ctx, lease, holder(in))
 }
 
-// settle records what is live in an environment that is done and hands its lease
-// on. Where that was done before, others may be live there since: the ledger asks
-// who holds the lease at each write, for this task may have hung in between.
+// settle records what is live in an environment that is done. Where that was done before, others
+// may be live there since: the ledger asks who holds the lease at each write, for this task may
+// have hung in between.
 func (l *Leasing) settle(ctx context.Context, in Input, lease string, live []ledger.Live) error {
 	err := l.Ledger.Renew(ctx, lease, holder(in), leaseTTL)
 	if err == nil {
@@ -258,16 +262,26 @@ func (l *Leasing) settle(ctx context.Context, in Input, lease string, live []led
 	if err != nil && release.KindOf(err) != release.Conflict {
 		return err
 	}
-	return l.handOn(ctx, lease, holder(in))
+	return nil
 }
 
-// settleLate does the same for an environment that is done while its lease is
-// still held: whoever closed it did not come that far.
+// settleLate does the same for an environment that is done while its lease is still held: whoever
+// closed it did not come that far. What neither time nor a person will mend keeps nobody waiting.
 func (l *Leasing) settleLate(ctx context.Context, in Input, rel *release.Release, environment string) error {
+	err := l.trySettleLate(ctx, in, rel, environment)
+	kind := release.KindOf(err)
+	if err == nil || kind == release.Transient || kind == release.Denied || ctx.Err() != nil {
+		return err
+	}
+	l.Log.ErrorContext(ctx, "what is live is not recorded", "release", rel.ID, "environment", environment, "error", err)
+	return nil
+}
+
+func (l *Leasing) trySettleLate(ctx context.Context, in Input, rel *release.Release, environment string) error {
 	lease := leaseName(rel.App, environment)
 	err := l.Ledger.Renew(ctx, lease, holder(in), leaseTTL)
 	if err != nil && release.KindOf(err) == release.Conflict {
-		return l.handOn(ctx, lease, holder(in))
+		return nil
 	}
 	if err != nil {
 		return err

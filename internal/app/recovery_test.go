@@ -8,9 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/smithy-go"
+
 	"github.com/tagboat/tagboat/internal/app"
 	"github.com/tagboat/tagboat/internal/demo"
 	"github.com/tagboat/tagboat/internal/release"
+	"github.com/tagboat/tagboat/internal/sim"
 )
 
 // moment is when an execution dies.
@@ -352,4 +355,39 @@ func TestNothingEndsBeforeWhatIsLiveIsRecorded(t *testing.T) {
 		t.Error("nothing is recorded as live")
 	}
 	w.sound()
+}
+
+// TestWhatIsGoneHoldsNoEndUp kills the task that closes prod before it records what is live, and lets the
+// plan that tells it be gone.
+func TestWhatIsGoneHoldsNoEndUp(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+	var id string
+	died := false
+	w.table.onCall = func(what string, _ bool) mishap {
+		if died || !strings.HasPrefix(what, "Put live") || !w.closed(id, "prod") {
+			return mishap{}
+		}
+		died = true
+		return mishap{before: errTable, kill: true}
+	}
+	w.Cloud.OnCall(func(c sim.Call) sim.Fault {
+		if died && c.Action == "GetObject" && strings.HasSuffix(c.Resource, "/plan-prod.json") {
+			return sim.Fault{Before: &smithy.GenericAPIError{Code: "NoSuchVersion", Message: "The specified version does not exist."}}
+		}
+		return sim.Fault{}
+	})
+	w.in(func(ctx context.Context) { id = w.pushed(ctx, "v1.1.0", atOnce(t, demo.Handler)) })
+	w.settle()
+	if !died {
+		t.Error("nothing died")
+	}
+	wantState(t, w.record(id), release.Succeeded)
+	if held := w.leases(); len(held) > 0 {
+		t.Errorf("leases are held: %+v", held)
+	}
+	for _, l := range w.live() {
+		if l.Environment == "prod" && l.Release == id {
+			t.Errorf("%s is recorded as live by a plan that nobody could read", l.Name)
+		}
+	}
 }

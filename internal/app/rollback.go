@@ -91,6 +91,10 @@ func (r *RollingBack) prepare(ctx context.Context, in Input) (rollBackPlan, erro
 	}
 	return out, r.update(ctx, in, func(rel *release.Release) error {
 		record(rel, in.Error, said)
+		if now, held := rel.Open(); !held || now.Name != open.Name { // a task that lives on has closed it
+			out.Sites = []release.Site{}
+			return nil
+		}
 		rel.State = release.RollingBack
 		return nil
 	})

@@ -171,7 +171,7 @@ func (t *siteTurn) bring(ctx context.Context, step release.Step, earlier map[str
 		}
 		wait, err := t.turn(ctx, work)
 		result.Updated = t.Clock.Now()
-		if release.KindOf(err) == release.Transient && result.Touched && !t.undo {
+		if release.KindOf(err) == release.Transient && result.Touched && (!t.undo || deletes(step)) {
 			inFlight = t.late() // a write may have got no answer
 		}
 		result.InFlight = inFlight
@@ -229,6 +229,10 @@ func (t *siteTurn) newWork(step release.Step, result *release.Result, results *l
 		Late: t.late,
 	}
 }
+
+// deletes tells whether a rollback of the step deletes an alias, without a revision that keeps
+// one that comes late from what is made next. Its other writes have one.
+func deletes(step release.Step) bool { return step.Shift != nil && step.Shift.Before.Version == "" }
 
 // late is when what is written now cannot arrive any more.
 func (t *siteTurn) late() time.Time { return t.Clock.Now().Add(taskLife + leaseMargin) }

@@ -75,7 +75,10 @@ func (l *Leasing) takeOverLease(ctx context.Context, in Input, rel *release.Rele
 	if progress.State != release.EnvironmentDone {
 		return nil
 	}
-	return l.settleLate(ctx, in, rel, progress.Name)
+	if err := l.settleLate(ctx, in, rel, progress.Name); err != nil {
+		return err
+	}
+	return l.handOn(ctx, lease, holder(in))
 }
 
 // finished tells whether every environment was done and only the end was not recorded.

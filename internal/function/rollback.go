@@ -47,7 +47,7 @@ func (u *update) rollBack(ctx context.Context) (time.Duration, error) {
 
 // tooEarly is how long to wait until a look is believed that shows nothing of the
 // release's writes, of which one was at hand: it may have come too early to see them, and
-// the task that was about to make the first may still be at it.
+// one may still be on its way, from a task that lives on or given up.
 func tooEarly(w *release.Work, now time.Time) time.Duration {
 	return max(0, w.Result.Undoing.Add(release.ReadLag).Sub(now), w.Result.InFlight.Sub(now))
 }

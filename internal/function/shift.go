@@ -271,7 +271,7 @@ func (s *shift) rollBack(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	if sameTraffic(alias, before) {
-		if wait := tooEarly(s.w, s.clock.Now()); wait > 0 && alias.RevisionID == before.RevisionID {
+		if wait := tooEarly(s.w, s.clock.Now()); wait > 0 {
 			return wait, nil
 		}
 		s.w.Result.After = "as before"
@@ -299,6 +299,9 @@ func (s *shift) rollBack(ctx context.Context) (time.Duration, error) {
 		return 0, s.unrestored(s.refused(err, "move back"))
 	}
 	s.w.Result.After = "as before"
+	if before.Version == "" { // no revision refuses a creation that is still on its way
+		return tooEarly(s.w, s.clock.Now()), nil
+	}
 	return 0, nil
 }
 
