@@ -22,14 +22,16 @@ check:
 	$(PLAIN) go vet ./...
 	$(PLAIN) go tool staticcheck ./...
 
-# In the long ones, too, one goroutine runs at a time: with the race detector they take minutes and show no more than the others.
-LONG := TestTwoHundredTagsAtOnce|TestFiftyAppsAtOnce|TestAFaultAndAnotherInTheRollback
+# In these, as in the others of their package, one goroutine runs at a time: with the race detector they take minutes and show
+# no more than the others.
+LONG := TestTwoHundredTagsAtOnce|TestFiftyAppsAtOnce|TestAFaultAndAnotherInTheRollback|TestOneFaultAtATime|TestEveryTaskDies
+LONG := $(LONG)|TestPruningThatFailsChangesNothingElse|TestAReleaseMayBeginAtEachMomentOfPruning|TestTakingBackMayDieAnywhere
 
 unit: python
 	@mkdir -p .build
-	TAGBOAT_FIGURES=$(CURDIR)/.build/edges.txt go test -race -vet=off -skip '$(LONG)' -timeout 20m $$(go list ./... | grep -v /internal/soak$$)
+	go test -race -vet=off -skip '$(LONG)' -timeout 20m $$(go list ./... | grep -v /internal/soak$$)
+	TAGBOAT_FIGURES=$(CURDIR)/.build/edges.txt $(PLAIN) go test ./internal/app -vet=off # all of it: without a part, edges would be missing
 	@cat .build/edges.txt
-	$(PLAIN) go test ./internal/app -vet=off -run '$(LONG)'
 	$(PLAIN) go test ./internal/cli -vet=off -run TestLoad # the memory is that of serve, not of the race detector
 
 # Whole releases with faults at every call, one seed a run, in two minutes of two cores that do nothing else;

@@ -30,7 +30,11 @@ func (c *coverage) take(e asl.Edge) {
 // was not taken.
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if code == 0 && flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.list").Value.String() == "" {
+	whole := true
+	for _, name := range []string{"run", "skip", "list"} {
+		whole = whole && flag.Lookup("test."+name).Value.String() == ""
+	}
+	if code == 0 && whole {
 		code = covered.report()
 	}
 	os.Exit(code)
