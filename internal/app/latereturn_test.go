@@ -112,7 +112,7 @@ func TestALateReturnLeavesThePlaceInTheQueue(t *testing.T) {
 		var giveBack task
 		id, giveBack = w.returned(ctx)
 		other := ledger.Holder{Release: "another", Execution: "another"}
-		if held, _, err := book.Acquire(ctx, "env/orders/prod", other, ledger.Call{}, time.Hour, false); err != nil || !held {
+		if held, _, err := book.Acquire(ctx, "env/orders/prod", other, ledger.Ask{TTL: time.Hour}); err != nil || !held {
 			t.Fatalf("the lease is not free while a person decides: %v", err)
 		}
 		w.approve(ctx, id, "alice", true)

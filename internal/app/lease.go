@@ -57,6 +57,9 @@ func (l *Leasing) acquire(ctx context.Context, in Input) error {
 		return err
 	}
 	held, err := l.queue(ctx, in, rel, app.Concurrency == release.ConcurrencySupersede)
+	if errors.Is(err, errTooLate) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -75,6 +78,9 @@ func (l *Leasing) acquire(ctx context.Context, in Input) error {
 	return l.Tokens.Succeed(ctx, in.Token)
 }
 
+// errTooLate is for a task that acquires a lease while another delivery of it has gone on.
+var errTooLate = errors.New("the release has gone on")
+
 // tooLate tells whether a task that acquires a lease was delivered again after
 // the release had gone on: it must not take what was given back since.
 func tooLate(rel *release.Release, environment string) bool {
@@ -91,7 +97,15 @@ func asks(rel *release.Release, progress *release.Progress) bool {
 // in whose place it waits; if we crash before that, the sweep tells them.
 func (l *Leasing) queue(ctx context.Context, in Input, rel *release.Release, supersede bool) (held bool, err error) {
 	lease := leaseName(rel.App, in.Environment)
-	held, superseded, err := l.Ledger.Acquire(ctx, lease, holder(in), ledger.Call{Token: in.Token, Attempt: in.attempt()}, leaseTTL, supersede)
+	held, superseded, err := l.Ledger.Acquire(ctx, lease, holder(in), ledger.Ask{
+		Call: ledger.Call{Token: in.Token, Attempt: in.attempt()}, TTL: leaseTTL, Supersede: supersede,
+		Still: func(rel *release.Release) error {
+			if tooLate(rel, in.Environment) {
+				return errTooLate
+			}
+			return mayAct(rel, in.Execution)
+		},
+	})
 	if errors.Is(err, ledger.ErrSuperseded) {
 		return false, &TaskError{Name: errSuperseded, Err: err}
 	}

@@ -308,7 +308,7 @@ func layerHolder(rel *release.Release) ledger.Holder {
 }
 
 func (l layerLock) Lock(ctx context.Context, name, region string, rel *release.Release) (bool, error) {
-	held, _, err := l.ledger.Acquire(ctx, layerLease(name, region), layerHolder(rel), ledger.Call{}, leaseTTL, false)
+	held, _, err := l.ledger.Acquire(ctx, layerLease(name, region), layerHolder(rel), ledger.Ask{TTL: leaseTTL})
 	return held, err
 }
 

@@ -158,7 +158,11 @@ func (p *Planning) environment(ctx context.Context, in Input, scope *scope) (rep
 	if err := p.renew(ctx, in, scope.app.Name, release.Site{Environment: env.Name}); err != nil {
 		return replanned{}, err
 	}
-	if progress, ok := scope.release.Environment(env.Name); ok && progress.State != release.EnvironmentPending {
+	began, ok := scope.release.Environment(env.Name)
+	if !ok {
+		return replanned{}, release.Errorf(release.Internal, "release %q has no environment %q", scope.release.ID, env.Name)
+	}
+	if began.State != release.EnvironmentPending {
 		return p.again(ctx, scope, env)
 	}
 	if err := refuseOlder(ctx, p.Core, scope.release, []release.Environment{env}); err != nil {
@@ -178,16 +182,13 @@ func (p *Planning) environment(ctx context.Context, in Input, scope *scope) (rep
 	var planned bool
 	var decision string
 	err = p.update(ctx, in, func(r *release.Release) error {
-		progress, ok := r.Environment(env.Name)
-		if !ok {
-			return release.Errorf(release.Internal, "release %q has no environment %q", r.ID, env.Name)
-		}
+		progress, _ := r.Environment(env.Name)
 		if planned = progress.State != release.EnvironmentPending; planned {
 			scope.release = r // by the task's other delivery: its plan stands, and may be carried out already
 			return nil
 		}
-		if asks(r, progress) {
-			return release.Errorf(release.Conflict, "release %q waits for the answer to a later plan of environment %q", r.ID, env.Name).
+		if asks(r, progress) || !sameQuestion(began.Approval, progress.Approval) {
+			return release.Errorf(release.Conflict, "release %q waits for the answer to a later plan of environment %q, or has got it", r.ID, env.Name).
 				WithRemedy("Nothing is to be done: an earlier task was delivered once more.")
 		}
 		r.State = release.Running // it may have waited for the lease
@@ -202,6 +203,14 @@ func (p *Planning) environment(ctx context.Context, in Input, scope *scope) (rep
 		return p.again(ctx, scope, env)
 	}
 	return replanned{decision}, err
+}
+
+// sameQuestion tells whether nobody was asked, or has answered, in between.
+func sameQuestion(a, b *release.Approval) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
 }
 
 // again answers as before when the task is run again: the plan was recorded,

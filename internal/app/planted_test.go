@@ -70,7 +70,7 @@ func TestWhatIsNotSoundIsSeen(t *testing.T) {
 			return err
 		},
 		"is held by": func(w *world, ctx context.Context, id string) error {
-			_, _, err := w.Local.Core().Ledger.Acquire(ctx, "env/orders/dev", ledger.Holder{Release: id, Execution: id}, ledger.Call{Token: "t"}, time.Hour, false)
+			_, _, err := w.Local.Core().Ledger.Acquire(ctx, "env/orders/dev", ledger.Holder{Release: id, Execution: id}, ledger.Ask{Call: ledger.Call{Token: "t"}, TTL: time.Hour})
 			return err
 		},
 		"not ended":        record(func(rel *release.Release) { rel.State = release.Running }),

@@ -172,7 +172,7 @@ func stagedProtections(t *testing.T) []stagedProtection {
 		{name: "a release that needs a hand has it in its plan", code: true, deps: true, prepare: func(ctx context.Context, w *world, first string, _ github.Files) error {
 			holder := ledger.Holder{Release: first, Execution: first}
 			book := w.Local.Core().Ledger
-			if _, _, err := book.Acquire(ctx, "env/orders/former", holder, ledger.Call{}, time.Hour, false); err != nil {
+			if _, _, err := book.Acquire(ctx, "env/orders/former", holder, ledger.Ask{TTL: time.Hour}); err != nil {
 				return err
 			}
 			return book.MarkDirty(ctx, "env/orders/former", holder, "an alias is not as it was")

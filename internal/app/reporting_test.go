@@ -197,7 +197,7 @@ func TestWaitsAreTold(t *testing.T) {
 			}
 			w.in(func(ctx context.Context) {
 				other := ledger.Holder{Release: "another", Execution: "another"}
-				if _, _, err := w.Local.Core().Ledger.Acquire(ctx, "env/orders/dev", other, ledger.Call{}, time.Hour, false); err != nil {
+				if _, _, err := w.Local.Core().Ledger.Acquire(ctx, "env/orders/dev", other, ledger.Ask{TTL: time.Hour}); err != nil {
 					t.Fatal(err)
 				}
 				id := w.pushed(ctx, "v1.1.0", demo.Files(demo.Handler, "2.32.3"))

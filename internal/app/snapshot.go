@@ -10,6 +10,7 @@ import (
 
 	"github.com/tagboat/tagboat/internal/awsapi"
 	"github.com/tagboat/tagboat/internal/clock"
+	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/plan"
 	"github.com/tagboat/tagboat/internal/release"
 )
@@ -64,16 +65,13 @@ func (s *Snapshots) Do(ctx context.Context, in Input) (any, error) {
 	if err != nil || fresh {
 		return Turn{Status: turnDone}, err
 	}
-	last, snapshot, err := s.resume(ctx, in)
-	if err != nil {
-		return nil, err
-	}
 	before, busyBefore, err := s.term(ctx, scope, in.Site)
 	if err != nil {
 		return nil, err
 	}
-	if last.Part && last.Term != before {
-		before = 0 // what earlier turns saw is of another term
+	noted, last, snapshot, err := s.resume(ctx, in, before)
+	if err != nil {
+		return nil, err
 	}
 	whole, err := s.take(ctx, in, scope, &snapshot)
 	switch {
@@ -90,23 +88,30 @@ func (s *Snapshots) Do(ctx context.Context, in Input) (any, error) {
 		last.Term = 0
 	}
 	last.Busy, last.Part = last.Busy || busyBefore || busyAfter, !whole
-	if err := s.store(ctx, in, snapshot, last); err != nil || whole {
-		return Turn{Status: turnDone}, err
+	stored, err := s.store(ctx, in, snapshot, noted, last)
+	if err != nil {
+		return nil, err
 	}
-	return Turn{Status: turnWait, Seconds: 1}, nil
+	if !stored || !whole { // or another turn, which looked later, perhaps under the lease, has stored what it saw
+		return Turn{Status: turnWait, Seconds: 1}, nil
+	}
+	return Turn{Status: turnDone}, nil
 }
 
-// resume goes on with a snapshot that an earlier turn did not come to the end of,
-// or begins one.
-func (s *Snapshots) resume(ctx context.Context, in Input) (taken, release.Snapshot, error) {
-	var last taken
-	snapshot := release.Snapshot{Site: in.Site, Taken: s.Clock.Now(), Functions: map[string]release.FunctionState{}}
+// resume goes on with a snapshot that an earlier turn of the same term did not come to the end
+// of, or begins one. It also answers what was noted, if anything was.
+func (s *Snapshots) resume(ctx context.Context, in Input, term int64) (noted *taken, last taken, snapshot release.Snapshot, err error) {
+	snapshot = release.Snapshot{Site: in.Site, Taken: s.Clock.Now(), Functions: map[string]release.FunctionState{}}
 	found, err := s.Ledger.ReadNote(ctx, in.Release, snapshotKey(in.Site), &last)
-	if err != nil || !found || !last.Part {
-		return taken{}, snapshot, err
+	if err != nil || !found {
+		return nil, taken{}, snapshot, err
+	}
+	old := last
+	if !last.Part || last.Term != term {
+		return &old, taken{}, snapshot, nil
 	}
 	err = s.Documents.Get(ctx, last.Pointer, &snapshot)
-	return last, snapshot, err
+	return &old, last, snapshot, err
 }
 
 // term is that of the site's lease, see [ledger.Lease.TermOf]; busy tells whether another
@@ -207,14 +212,14 @@ func (s *Snapshots) looks(ctx context.Context, in Input, scope *scope) (plan.Loo
 	return looks, err
 }
 
-func (s *Snapshots) store(ctx context.Context, in Input, snapshot release.Snapshot, t taken) error {
+// store stores a snapshot, unless another turn has stored one since this one began.
+func (s *Snapshots) store(ctx context.Context, in Input, snapshot release.Snapshot, noted *taken, t taken) (stored bool, err error) {
 	key := fmt.Sprintf("releases/%s/snapshots/%s.json", in.Release, strings.ReplaceAll(in.Site.String(), "/", "-"))
-	var err error
 	if t.Pointer, err = s.Documents.Put(ctx, key, snapshot); err != nil {
-		return err
+		return false, err
 	}
 	t.At = snapshot.Taken
-	return s.Ledger.Note(ctx, in.Release, snapshotKey(in.Site), t)
+	return ledger.NoteAfter(ctx, s.Ledger, in.Release, snapshotKey(in.Site), noted, t)
 }
 
 // planInput is what a plan is made from, without the snapshots.

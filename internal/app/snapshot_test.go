@@ -98,7 +98,7 @@ func (w *world) sleepUntil(is func() bool) {
 func (w *world) changedUnderTheLease(ctx context.Context) {
 	w.t.Helper()
 	book, other := w.Local.Core().Ledger, ledger.Holder{Release: "another", Execution: "another"}
-	if held, _, err := book.Acquire(ctx, "env/orders/dev", other, ledger.Call{}, time.Hour, false); err != nil || !held {
+	if held, _, err := book.Acquire(ctx, "env/orders/dev", other, ledger.Ask{TTL: time.Hour}); err != nil || !held {
 		w.t.Fatalf("the lease is not free: %v", err)
 	}
 	api := w.Cloud.Root(demo.Dev).Lambda(demo.Sites()[0].Region)

@@ -107,13 +107,6 @@ func (s *shift) advance(ctx context.Context, alias release.AliasState) (time.Dur
 	if due := r.WeightSet.Add(s.step.Traffic.Interval); percent > 0 && now.Before(due) {
 		return s.pause(due.Sub(now)), nil
 	}
-	touch := s.w.Touch
-	if percent == 0 {
-		touch = s.w.TouchAsFound
-	}
-	if err := touch(ctx); err != nil {
-		return 0, err
-	}
 	return s.set(ctx, alias, s.next(percent))
 }
 
@@ -160,6 +153,9 @@ func sameTraffic(a, b release.AliasState) bool {
 // set gives the version its part of the traffic. The routing is written always:
 // without it Lambda keeps the former weights.
 func (s *shift) set(ctx context.Context, alias release.AliasState, percent int) (time.Duration, error) {
+	if err := s.touch(ctx, alias); err != nil {
+		return 0, err
+	}
 	err := s.write(ctx, alias, s.at(percent))
 	if awserr.Is(err, awserr.PreconditionFailed) || awserr.Is(err, awserr.Conflict) {
 		return s.again(ctx, alias, percent, err)
@@ -168,6 +164,14 @@ func (s *shift) set(ctx context.Context, alias release.AliasState, percent int) 
 		return 0, s.refused(err, "move")
 	}
 	return s.reached(ctx, percent)
+}
+
+// touch comes before a write, which may be based on an alias that is as found.
+func (s *shift) touch(ctx context.Context, alias release.AliasState) error {
+	if sameTraffic(alias, s.step.Before) {
+		return s.w.TouchAsFound(ctx)
+	}
+	return s.w.Touch(ctx)
 }
 
 // at is the alias with a part of the traffic moved.
@@ -191,6 +195,9 @@ func (s *shift) again(ctx context.Context, assumed release.AliasState, percent i
 		return s.reached(ctx, percent)
 	case !sameTraffic(now, assumed):
 		return 0, s.movedByOthers(now)
+	}
+	if err := s.touch(ctx, now); err != nil { // the first write may have been under way for long
+		return 0, err
 	}
 	err = s.write(ctx, now, s.at(percent))
 	switch {
@@ -284,7 +291,8 @@ func (s *shift) rollBack(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, s.unrestored(err)
 	}
-	if err := s.w.Touch(ctx); err != nil {
+	earlier := s.w.Result.InFlight
+	if err := s.touchBack(ctx); err != nil {
 		return 0, err
 	}
 	if before.Version == "" {
@@ -298,11 +306,20 @@ func (s *shift) rollBack(ctx context.Context) (time.Duration, error) {
 	case err != nil:
 		return 0, s.unrestored(s.refused(err, "move back"))
 	}
-	s.w.Result.After = "as before"
+	s.w.Result.After, s.w.Result.InFlight = "as before", earlier
 	if before.Version == "" { // no revision refuses a creation that is still on its way
 		return tooEarly(s.w, s.clock.Now()), nil
 	}
-	return 0, nil
+	return max(0, earlier.Sub(s.clock.Now())), nil // of a task that lives on, and looks again when it is refused
+}
+
+// touchBack comes before a write of the rollback. One that deletes has no revision that keeps it, when it
+// comes late, from what the next release makes: so it is recorded that it is under way.
+func (s *shift) touchBack(ctx context.Context) error {
+	if s.step.Before.Version == "" {
+		return s.w.TouchAsFound(ctx)
+	}
+	return s.w.Touch(ctx)
 }
 
 func (s *shift) unrestored(err error) error {

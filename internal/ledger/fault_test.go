@@ -47,7 +47,7 @@ type operation struct {
 func operations() []operation {
 	acquire := func(h func(*leases) ledger.Holder, supersede bool) func(context.Context, *leases) (any, error) {
 		return func(ctx context.Context, l *leases) (any, error) {
-			held, superseded, err := l.Acquire(ctx, env, h(l), ledger.Call{Token: "token"}, ttl, supersede)
+			held, superseded, err := l.Acquire(ctx, env, h(l), ledger.Ask{Call: ledger.Call{Token: "token"}, TTL: ttl, Supersede: supersede})
 			return fmt.Sprint(held, superseded), err
 		}
 	}

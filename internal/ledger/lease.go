@@ -27,7 +27,7 @@ func (l *Ledger) editLease(ctx context.Context, name string, change func(*Lease)
 	})
 }
 
-// Acquire takes a lease for ttl, or waits in its queue: of those who wait, the
+// Acquire takes a lease, or waits in its queue: of those who wait, the
 // release that was created first is served first. Who waits is told with its token, by whoever Return hands the lease to;
 // with an empty token Acquire does not wait, held false means to try later, and
 // the lease is one for a single call: a dirty end of its release does not keep it.
@@ -38,36 +38,42 @@ func (l *Ledger) editLease(ctx context.Context, name string, change func(*Lease)
 // An attempt to acquire that comes later than a following one of the same release is refused
 // with [release.Conflict]: nobody waits for its token any more.
 //
-// With supersede, those that still wait and are replaced by the release (see [release.Release.Replaces])
+// With Supersede, those that still wait and are replaced by the release (see [release.Release.Replaces])
 // are removed; the caller tells them with their tokens. They are answered again when Acquire is repeated,
 // until they Return. If one that waits replaces the release, the error has [ErrSuperseded] in its chain.
 //
 // An expired lease is only taken from a release that has ended and is not dirty:
 // until then its targets may be half changed.
-func (l *Ledger) Acquire(ctx context.Context, lease string, h Holder, call Call, ttl time.Duration, supersede bool) (
-	held bool, superseded []Waiter, err error) {
-	var rel release.Release
-	if call.Token != "" {
-		if rel, err = l.known(ctx, h.Release, l.clock.Now()); err != nil {
-			return false, nil, err
-		}
-	}
-	wanted := Waiter{Holder: h, Call: call, Created: rel.Created, TTL: ttl}
+func (l *Ledger) Acquire(ctx context.Context, lease string, h Holder, ask Ask) (held bool, superseded []Waiter, err error) {
 	doc, err := l.editLease(ctx, lease, func(doc *Lease) error {
 		now := l.clock.Now()
-		wanted.Since = now
-		doc.forget(now)
-		if doc.Holder.Release == h.Release {
-			if doc.Attempt > call.Attempt {
-				return doc.late(h.Release)
-			}
-			return doc.grantAgain(h, call.Attempt, now, ttl)
-		}
-		if call.Token != "" {
-			if err := doc.enqueue(wanted); err != nil {
+		var rel release.Release
+		if ask.Token != "" || ask.Still != nil {
+			var err error
+			if rel, err = l.known(ctx, h.Release, now); err != nil {
 				return err
 			}
-			if supersede {
+		}
+		if ask.Still != nil {
+			if err := ask.Still(&rel); err != nil {
+				return err
+			}
+		}
+		doc.forget(now)
+		if doc.returnedAfter(h.Release, ask.Attempt) {
+			return doc.late(h.Release)
+		}
+		if doc.Holder.Release == h.Release {
+			if doc.Attempt > ask.Attempt {
+				return doc.late(h.Release)
+			}
+			return doc.grantAgain(h, ask.Attempt, now, ask.TTL)
+		}
+		if ask.Token != "" {
+			if err := doc.enqueue(Waiter{Holder: h, Call: ask.Call, Created: rel.Created, Since: now, TTL: ask.TTL}); err != nil {
+				return err
+			}
+			if ask.Supersede {
 				if err := l.supersede(ctx, doc, &rel); err != nil {
 					return err
 				}
@@ -79,8 +85,8 @@ func (l *Ledger) Acquire(ctx context.Context, lease string, h Holder, call Call,
 		}
 		if free && doc.next(h.Release) {
 			doc.dequeue(h.Release)
-			doc.grant(h, call.Attempt, now, ttl)
-			doc.Brief = call.Token == ""
+			doc.grant(h, ask.Attempt, now, ask.TTL)
+			doc.Brief = ask.Token == ""
 		}
 		return nil
 	})
@@ -209,6 +215,9 @@ func (l *Ledger) ReturnBy(ctx context.Context, lease string, h Holder, attempt i
 			return doc.late(h.Release)
 		}
 		doc.leave(h.Release)
+		if attempt != 0 {
+			doc.Returned = Returned{h.Release, attempt}
+		}
 		switch {
 		case doc.Holder == h:
 			if dirty, err := l.leftDirty(ctx, doc); err != nil || dirty {
@@ -239,6 +248,10 @@ func (l *Ledger) TakeOver(ctx context.Context, lease string, h Holder, ttl time.
 		owner, _, err := l.find(ctx, h.Release)
 		if err != nil {
 			return err
+		}
+		if owner.Execution != "" && owner.Execution != h.Execution {
+			return release.Errorf(release.Conflict, "release %q was taken over by execution %q; %q may not act for it any more",
+				h.Release, owner.Execution, h.Execution)
 		}
 		if !owner.State.Ended() {
 			doc.Dirty = ""

@@ -39,7 +39,7 @@ func newLeases(t *testing.T) *leases {
 // acquire makes a second pass, so that the order in time is that of the calls.
 func (l *leases) acquire(h ledger.Holder, token string, supersede bool) (held bool, superseded []ledger.Waiter) {
 	l.t.Helper()
-	held, superseded, err := l.Acquire(l.t.Context(), env, h, ledger.Call{Token: token}, ttl, supersede)
+	held, superseded, err := l.Acquire(l.t.Context(), env, h, ledger.Ask{Call: ledger.Call{Token: token}, TTL: ttl, Supersede: supersede})
 	ok(l.t, err)
 	l.pass(time.Second)
 	return held, superseded
@@ -184,7 +184,7 @@ func TestAHandedOverLeaseIsConfirmedByRenewingIt(t *testing.T) {
 func TestAHandedOverLeaseHasTheTimeThatTheWaiterAskedFor(t *testing.T) {
 	l := newLeases(t)
 	l.acquire(l.a, "ta", false)
-	_, _, err := l.Acquire(t.Context(), env, l.b, ledger.Call{Token: "tb"}, time.Hour, false)
+	_, _, err := l.Acquire(t.Context(), env, l.b, ledger.Ask{Call: ledger.Call{Token: "tb"}, TTL: time.Hour})
 	ok(t, err)
 	l.pass(time.Minute)
 	l.giveBack(l.a)
@@ -259,7 +259,7 @@ func TestANewerReleaseSupersedesThoseThatWait(t *testing.T) {
 
 	_, again := l.acquire(l.c, "tc2", true)
 	want(t, "superseded, asked again", again, superseded)
-	_, _, err := l.Acquire(t.Context(), env, l.b, ledger.Call{Token: "tb2"}, ttl, true)
+	_, _, err := l.Acquire(t.Context(), env, l.b, ledger.Ask{Call: ledger.Call{Token: "tb2"}, TTL: ttl, Supersede: true})
 	wantKind(t, err, release.Conflict, l.b.Release, l.c.Release)
 	if !errors.Is(err, ledger.ErrSuperseded) {
 		t.Errorf("error %v, want %v in its chain", err, ledger.ErrSuperseded)
@@ -288,7 +288,7 @@ func TestANewerVersionThatWaitsIsSupersededByNoOlderOne(t *testing.T) {
 	l.pass(time.Second)
 	late := l.create(t, request("orders", "0.9.0"))
 	for _, older := range []ledger.Holder{l.b, {Release: late.ID, Execution: late.ID}} {
-		_, _, err := l.Acquire(t.Context(), env, older, ledger.Call{Token: "t"}, ttl, true)
+		_, _, err := l.Acquire(t.Context(), env, older, ledger.Ask{Call: ledger.Call{Token: "t"}, TTL: ttl, Supersede: true})
 		wantKind(t, err, release.Conflict, l.c.Release)
 		if !errors.Is(err, ledger.ErrSuperseded) {
 			t.Errorf("error %v, want %v in its chain", err, ledger.ErrSuperseded)
@@ -296,7 +296,7 @@ func TestANewerVersionThatWaitsIsSupersededByNoOlderOne(t *testing.T) {
 		l.wantQueue(l.c.Release + "=tc")
 	}
 	l.acquire(l.b, "tb", false)
-	_, _, err := l.Acquire(t.Context(), env, l.b, ledger.Call{Token: "tb2"}, ttl, true)
+	_, _, err := l.Acquire(t.Context(), env, l.b, ledger.Ask{Call: ledger.Call{Token: "tb2"}, TTL: ttl, Supersede: true})
 	wantKind(t, err, release.Conflict, l.c.Release)
 	l.wantQueue(l.c.Release+"=tc", l.b.Release+"=tb")
 }
@@ -535,7 +535,7 @@ func TestOfManyReleasesOneAtATimeHoldsTheLease(t *testing.T) {
 		defer cancel()
 		h := ledger.Holder{Release: fmt.Sprint("release", i), Execution: "e"}
 		token := fmt.Sprint("token", i)
-		held, _, err := l.Acquire(ctx, env, h, ledger.Call{Token: token}, time.Hour, false)
+		held, _, err := l.Acquire(ctx, env, h, ledger.Ask{Call: ledger.Call{Token: token}, TTL: time.Hour})
 		if err != nil {
 			return err
 		}
@@ -579,7 +579,7 @@ func TestAnAttemptThatIsLateIsRefused(t *testing.T) {
 	l := newLeases(t)
 	l.acquire(l.a, "ta", false)
 	attempt := func(n int64) error {
-		_, _, err := l.Acquire(t.Context(), env, l.b, ledger.Call{Token: fmt.Sprint("tb", n), Attempt: n}, ttl, false)
+		_, _, err := l.Acquire(t.Context(), env, l.b, ledger.Ask{Call: ledger.Call{Token: fmt.Sprint("tb", n), Attempt: n}, TTL: ttl})
 		return err
 	}
 	ok(t, attempt(1))
@@ -605,7 +605,7 @@ func TestAnAttemptThatIsLateIsRefused(t *testing.T) {
 
 func TestAReturnThatIsLateIsRefused(t *testing.T) {
 	acquire := func(l *leases, h ledger.Holder, attempt int64) bool {
-		held, _, err := l.Acquire(t.Context(), env, h, ledger.Call{Token: fmt.Sprint("t", attempt), Attempt: attempt}, ttl, false)
+		held, _, err := l.Acquire(t.Context(), env, h, ledger.Ask{Call: ledger.Call{Token: fmt.Sprint("t", attempt), Attempt: attempt}, TTL: ttl})
 		ok(t, err)
 		l.pass(time.Second)
 		return held
@@ -665,7 +665,7 @@ func TestAReturnThatIsLateIsRefused(t *testing.T) {
 // that could be entered again.
 func TestAReturnThatTellsNoAttemptIsDone(t *testing.T) {
 	l := newLeases(t)
-	_, _, err := l.Acquire(t.Context(), env, l.b, ledger.Call{Token: "t", Attempt: 7}, ttl, false)
+	_, _, err := l.Acquire(t.Context(), env, l.b, ledger.Ask{Call: ledger.Call{Token: "t", Attempt: 7}, TTL: ttl})
 	ok(t, err)
 	l.giveBack(l.b)
 	left, err := l.Leases(t.Context())
@@ -704,4 +704,53 @@ func TestATermIsThatOfOneRelease(t *testing.T) {
 	l.pass(2 * ttl)
 	l.acquire(l.a, "ta", false)
 	want(t, "expired", termOf(l.a), "5 true")
+}
+
+func TestWhoGaveALeaseBackDoesNotTakeItByAnEarlierAttempt(t *testing.T) {
+	l := newLeases(t)
+	acquire := func(attempt int64) error {
+		_, _, err := l.Acquire(t.Context(), env, l.b, ledger.Ask{Call: ledger.Call{Token: "t", Attempt: attempt}, TTL: ttl})
+		return err
+	}
+	ok(t, acquire(2))
+	_, err := l.ReturnBy(t.Context(), env, l.b, 3)
+	ok(t, err)
+	wantKind(t, acquire(1), release.Conflict, "this attempt is late")
+	ok(t, acquire(4))
+	l.wantHeld(l.b)
+}
+
+// TestWhoDoesNotWantALeaseAnyMoreDoesNotGetIt lets a release end while it asks for a lease.
+func TestWhoDoesNotWantALeaseAnyMoreDoesNotGetIt(t *testing.T) {
+	l := newLeases(t)
+	gone := errors.New("the release has ended")
+	_, _, err := l.Acquire(t.Context(), env, l.b, ledger.Ask{Call: ledger.Call{Token: "t"}, TTL: ttl, Still: func(rel *release.Release) error {
+		if rel.ID != l.b.Release {
+			t.Errorf("asked about %q", rel.ID)
+		}
+		return gone
+	}})
+	if !errors.Is(err, gone) {
+		t.Errorf("got %v, want %v", err, gone)
+	}
+	left, err := l.Leases(t.Context())
+	ok(t, err)
+	want(t, "leases", len(left), 0)
+}
+
+func TestALeaseIsNotTakenOverByWhoWasReplaced(t *testing.T) {
+	l := newLeases(t)
+	l.acquire(l.b, "t", false)
+	for _, execution := range []string{"r1", "r2"} {
+		_, err := l.Update(t.Context(), l.b.Release, "", func(rel *release.Release) error {
+			rel.Execution = execution
+			return nil
+		})
+		ok(t, err)
+		if execution == "r2" {
+			ok(t, l.TakeOver(t.Context(), env, ledger.Holder{Release: l.b.Release, Execution: "r2"}, ttl))
+		}
+	}
+	wantKind(t, l.TakeOver(t.Context(), env, ledger.Holder{Release: l.b.Release, Execution: "r1"}, ttl), release.Conflict, "may not act for it any more")
+	l.wantHeld(ledger.Holder{Release: l.b.Release, Execution: "r2"})
 }

@@ -28,6 +28,24 @@ type Call struct {
 	Attempt int64  `json:"attempt,omitempty"`
 }
 
+// Ask is how a lease is asked for.
+type Ask struct {
+	Call
+	// TTL is for how long it is to be held at first.
+	TTL time.Duration
+	// Supersede takes the place of those that wait and are replaced by the release.
+	Supersede bool
+	// Still is asked with the release as it is when the lease is written, and refuses if that does not
+	// want the lease any more; nil refuses nothing.
+	Still func(*release.Release) error
+}
+
+// Returned is who gave a lease back while it goes on, by which attempt.
+type Returned struct {
+	Release string `json:"release"`
+	Attempt int64  `json:"attempt"`
+}
+
 // Waiter is who waits for a lease, and how it is told.
 type Waiter struct {
 	Holder
@@ -58,6 +76,8 @@ type Lease struct {
 	// Attempt numbers the attempt to acquire by which the holder has the lease: what its
 	// release did by an earlier one is over.
 	Attempt int64 `json:"attempt,omitempty"`
+	// Returned is the last that was told with its attempt: what its release asked for before is late.
+	Returned Returned `json:"returned,omitzero"`
 	// From are those who gave the lease back while the token is there, the last one last.
 	From []Holder `json:"from,omitempty"`
 	// Waiters are in the order in which they get the lease.
@@ -235,6 +255,11 @@ func (d *Lease) askedAfter(releaseID string, attempt int64) bool {
 	later := func(w Waiter) bool { return w.Release == releaseID && w.Attempt > attempt }
 	return d.Holder.Release == releaseID && d.Attempt > attempt || slices.ContainsFunc(d.Waiters, later) ||
 		slices.ContainsFunc(d.Superseded, func(s Superseded) bool { return later(s.Waiter) })
+}
+
+// returnedAfter tells whether a release gave the lease back after an attempt to acquire it.
+func (d *Lease) returnedAfter(releaseID string, attempt int64) bool {
+	return attempt != 0 && d.Returned.Release == releaseID && d.Returned.Attempt > attempt
 }
 
 // late refuses an attempt that a following one of the same release has overtaken.

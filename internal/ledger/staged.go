@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"strings"
@@ -57,6 +58,25 @@ func (l *Ledger) Note(ctx context.Context, releaseID, name string, value any) er
 		return err
 	}
 	return set(ctx, l, key, body)
+}
+
+// NoteAfter is Note by somebody who read was before, nil for no note: done is false, and nothing is
+// recorded, if another note came in between.
+func NoteAfter[T any](ctx context.Context, l *Ledger, releaseID, name string, was *T, value T) (done bool, err error) {
+	key := noteKey(releaseID, name)
+	same := func(a, b any) bool {
+		left, leftErr := encode(key, a)
+		right, rightErr := encode(key, b)
+		return leftErr == nil && rightErr == nil && bytes.Equal(left, right)
+	}
+	_, err = edit(ctx, l, key, func(doc *T, found bool) error {
+		known := !found && was == nil || found && was != nil && same(doc, was)
+		if done = known || found && same(doc, value); done { // or the answer was lost
+			*doc = value
+		}
+		return nil
+	})
+	return done, err
 }
 
 // ReadNote reads a note into value, which is left as it is if there is none.

@@ -109,8 +109,9 @@ type Work struct {
 // A kind calls it before each write.
 func (w *Work) Touch(ctx context.Context) error { return w.touch(ctx, !w.Result.Touched) }
 
-// TouchAsFound is Touch for an object that is as the plan found it, whatever was written before:
-// a rollback could not see by the object that a write is under way, so that it is recorded each time.
+// TouchAsFound is Touch for an object that is as the plan found it, whatever was written before, or for a
+// write without a revision: nobody could see by the object that it is under way, so that it is recorded each
+// time.
 func (w *Work) TouchAsFound(ctx context.Context) error { return w.touch(ctx, true) }
 
 func (w *Work) touch(ctx context.Context, record bool) error {

@@ -23,7 +23,7 @@ func (s *served) dirty() release.Release {
 			return
 		}
 		holder := ledger.Holder{Release: rel.ID, Execution: rel.ID}
-		if _, _, err = l.Acquire(s.t.Context(), "env/orders/prod", holder, ledger.Call{}, time.Hour, false); err != nil {
+		if _, _, err = l.Acquire(s.t.Context(), "env/orders/prod", holder, ledger.Ask{TTL: time.Hour}); err != nil {
 			return
 		}
 		if err = l.MarkDirty(s.t.Context(), "env/orders/prod", holder, "alias live was not restored"); err != nil {
