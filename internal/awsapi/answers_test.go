@@ -7,9 +7,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -79,6 +81,66 @@ func TestWhatPassesIsToldFromWhatDoesNot(t *testing.T) {
 			}
 			if got := (awserr.Meaning{}).KindOf(err); got != test.want {
 				t.Errorf("got %s, want %s: %v", got, test.want, err)
+			}
+		})
+	}
+}
+
+// TestWhatChangesSomethingIsNotSentTwice counts requests: a write whose answer is lost may arrive yet, so
+// that whoever made it has to know, whatever the next attempt would be told.
+func TestWhatChangesSomethingIsNotSentTwice(t *testing.T) {
+	const cut = 0 // the connection, instead of a status
+	moveAlias := func(ctx context.Context, c *lambda.Client) error {
+		_, err := c.UpdateAlias(ctx, &lambda.UpdateAliasInput{FunctionName: aws.String("orders-api"), Name: aws.String("live")})
+		return err
+	}
+	read := func(ctx context.Context, c *lambda.Client) error {
+		_, err := c.GetAlias(ctx, &lambda.GetAliasInput{FunctionName: aws.String("orders-api"), Name: aws.String("live")})
+		return err
+	}
+	for _, test := range []struct {
+		name     string
+		call     func(context.Context, *lambda.Client) error
+		status   int
+		requests int
+	}{
+		{"a write without an answer", moveAlias, cut, 1},
+		{"a write by a broken server", moveAlias, 500, 1},
+		{"a write behind a gateway", moveAlias, 504, 1},
+		{"a write that is throttled", moveAlias, 429, 3},
+		{"a read without an answer", read, cut, 3},
+		{"a read by a broken server", read, 500, 3},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var requests atomic.Int64
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				requests.Add(1)
+				if test.status == cut {
+					panic(http.ErrAbortHandler)
+				}
+				if test.status == http.StatusTooManyRequests {
+					w.Header().Set("X-Amzn-Errortype", "TooManyRequestsException")
+				}
+				w.WriteHeader(test.status)
+			}))
+			defer server.Close()
+			clients := awsapi.New(aws.Config{
+				Region: "us-east-1", BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("own", "x", ""),
+				Retryer: func() aws.Retryer {
+					return retry.AddWithMaxBackoffDelay(retry.AddWithMaxAttempts(retry.NewStandard(), 3), 0)
+				},
+			})
+			client, err := clients.Lambda(t.Context(), own(), release.PhaseShift)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = test.call(t.Context(), client)
+			if got := (awserr.Meaning{}).KindOf(err); got != release.Transient {
+				t.Errorf("the error is %s, want %s: %v", got, release.Transient, err)
+			}
+			if n := int(requests.Load()); n != test.requests {
+				t.Errorf("%d requests, want %d", n, test.requests)
 			}
 		})
 	}

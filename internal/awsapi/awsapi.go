@@ -5,12 +5,14 @@
 // All clients of one account and region share a budget of requests to Lambda's
 // control plane, since its quota of 15 requests a second is shared with
 // everybody else there (Lambda developer guide, quotas), and retry throttling
-// adaptively. AWS_ENDPOINT_URL and the rest of the SDK's environment are honoured.
+// adaptively. Of what changes something in Lambda, only what was throttled is repeated. AWS_ENDPOINT_URL and the rest of the SDK's environment are honoured.
 package awsapi
 
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,6 +27,7 @@ import (
 	"github.com/aws/smithy-go/middleware"
 	"golang.org/x/time/rate"
 
+	"github.com/tagboat/tagboat/internal/awserr"
 	"github.com/tagboat/tagboat/internal/release"
 )
 
@@ -102,7 +105,7 @@ func (c *Clients) Lambda(ctx context.Context, t release.Target, phase release.Ph
 	budget := c.budget(t.Site)
 	return lambda.NewFromConfig(cfg, func(o *lambda.Options) {
 		o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
-			return stack.Finalize.Insert(spend{budget}, "Retry", middleware.After)
+			return stack.Finalize.Insert(attempt{budget}, "Retry", middleware.After)
 		})
 	}), nil
 }
@@ -177,18 +180,36 @@ func (c *Clients) budget(site release.Site) *rate.Limiter {
 	return c.budgets[key]
 }
 
-// spend waits for the budget before each attempt, retries included. Invoke is
+// attempt is each request to Lambda, repeated ones included. It waits for the budget; Invoke is
 // the data plane and has a quota of its own.
-type spend struct{ budget *rate.Limiter }
+//
+// A request that changes something and got no answer, or a server's error, is not repeated here: it may
+// still arrive, and whoever calls has to know. The SDK would tell of the last attempt alone. What
+// was throttled was not carried out.
+type attempt struct{ budget *rate.Limiter }
 
-func (spend) ID() string { return "TagboatBudget" }
+func (attempt) ID() string { return "TagboatAttempt" }
 
-func (s spend) HandleFinalize(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (
+func (a attempt) HandleFinalize(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (
 	middleware.FinalizeOutput, middleware.Metadata, error) {
-	if middleware.GetOperationName(ctx) != "Invoke" {
-		if err := s.budget.Wait(ctx); err != nil {
+	operation := middleware.GetOperationName(ctx)
+	if operation != "Invoke" {
+		if err := a.budget.Wait(ctx); err != nil {
 			return middleware.FinalizeOutput{}, middleware.Metadata{}, release.Errorf(release.Transient, "request budget: %w", err)
 		}
 	}
-	return next.HandleFinalize(ctx, in)
+	out, metadata, err := next.HandleFinalize(ctx, in)
+	reads := strings.HasPrefix(operation, "Get") || strings.HasPrefix(operation, "List")
+	if err != nil && !reads && awserr.StatusOf(err) != http.StatusTooManyRequests {
+		err = sentOnce{err}
+	}
+	return out, metadata, err
 }
+
+// sentOnce is an error after which the SDK does not try again.
+type sentOnce struct{ error }
+
+// RetryableError is asked by the SDK's retryer.
+func (sentOnce) RetryableError() bool { return false }
+
+func (e sentOnce) Unwrap() error { return e.error }
