@@ -65,9 +65,12 @@ func (s *Snapshots) Do(ctx context.Context, in Input) (any, error) {
 	if err != nil || fresh {
 		return Turn{Status: turnDone}, err
 	}
-	before, busyBefore, err := s.term(ctx, scope, in.Site)
+	before, busyBefore, early, err := s.term(ctx, scope, in.Site)
 	if err != nil {
 		return nil, err
+	}
+	if early > 0 {
+		return Turn{Status: turnWait, Seconds: seconds(early)}, nil
 	}
 	noted, last, snapshot, err := s.resume(ctx, in, before)
 	if err != nil {
@@ -80,7 +83,7 @@ func (s *Snapshots) Do(ctx context.Context, in Input) (any, error) {
 	case err != nil:
 		return s.failTurn(ctx, in, in.Site.String(), err)
 	}
-	after, busyAfter, err := s.term(ctx, scope, in.Site)
+	after, busyAfter, _, err := s.term(ctx, scope, in.Site)
 	if err != nil {
 		return nil, err
 	}
@@ -114,18 +117,26 @@ func (s *Snapshots) resume(ctx context.Context, in Input, term int64) (noted *ta
 	return &old, last, snapshot, err
 }
 
-// term is that of the site's lease, see [ledger.Lease.TermOf]; busy tells whether another
-// release has it.
-func (s *Snapshots) term(ctx context.Context, scope *scope, site release.Site) (term int64, busy bool, err error) {
+// shown is how long after a write every read shows it.
+const shown = release.ReadLag + time.Second
+
+// term is that of the site's lease, see [ledger.Lease.TermOf]. busy tells whether another release has
+// it, or had it so lately that a look may not show its last write; early is how long that is so
+// for a release that has the lease now.
+func (s *Snapshots) term(ctx context.Context, scope *scope, site release.Site) (term int64, busy bool, early time.Duration, err error) {
 	if site.InTools() {
-		return 0, false, nil
+		return 0, false, 0, nil
 	}
 	lease, err := s.Ledger.Lease(ctx, leaseName(scope.app.Name, site.Environment))
 	if err != nil {
-		return 0, false, err
+		return 0, false, 0, err
 	}
 	term, ok := lease.TermOf(scope.release.ID)
-	return term, !ok, nil
+	lag := min(lease.Left.Add(shown).Sub(s.Clock.Now()), shown)
+	if lag > 0 && lease.Holder.Release == scope.release.ID {
+		early = lag
+	}
+	return term, !ok || lag > 0, early, nil
 }
 
 // fresh tells whether the release's earlier snapshot still stands. What is live and since when does
@@ -137,7 +148,7 @@ func (s *Snapshots) fresh(ctx context.Context, in Input, scope *scope) (bool, er
 	if err != nil || !found || last.Busy || last.Term == 0 || last.Part || s.Clock.Now().Sub(last.At) > snapshotFresh {
 		return false, err
 	}
-	term, busy, err := s.term(ctx, scope, in.Site)
+	term, busy, _, err := s.term(ctx, scope, in.Site)
 	return term == last.Term && !busy, err
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/tagboat/tagboat/internal/demo"
 	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
+	"github.com/tagboat/tagboat/internal/sim"
 )
 
 // TestASnapshotIsOfNoUseOnceAnotherHadTheLease brings back a release whose snapshot of dev, where
@@ -148,5 +149,28 @@ func TestALayerThatADeadReleasePublishedIsUsedByTheNext(t *testing.T) {
 		t.Errorf("%d versions, remembered %q, %v; want the one that was there, remembered", len(versions), made, err)
 	}
 	w.quiet()
+	w.sound()
+}
+
+// TestAReleaseSeesWhatTheOneBeforeItWrote lets every read of Lambda be from before the last write, for as
+// long as that can be. A release that brings back what was there before the last one writes it.
+func TestAReleaseSeesWhatTheOneBeforeItWrote(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+	wantState(t, w.released("v1.0.0", atOnce(t, demo.Handler)), release.Succeeded)
+	w.Cloud.OnCall(func(sim.Call) sim.Fault { return sim.Fault{Stale: true} })
+	var other, again string
+	w.in(func(ctx context.Context) {
+		other = w.pushed(ctx, "v1.1.0", atOnce(t, demo.Handler+"\n# other\n"))
+		again = w.pushed(ctx, "v1.2.0", atOnce(t, demo.Handler))
+	})
+	w.settle()
+	wantState(t, w.record(other), release.Succeeded)
+	rel := w.record(again)
+	wantState(t, rel, release.Succeeded)
+	for _, environment := range []string{"dev", "prod"} {
+		for _, problem := range w.notAsPlanned(rel, environment) {
+			t.Errorf("%s is recorded as done and %s", environment, problem)
+		}
+	}
 	w.sound()
 }

@@ -82,11 +82,12 @@ func (l *Layers) findAgain(ctx context.Context, api API, w *release.Work, want W
 }
 
 // publishVersion makes a version of the staged object. If the answer is lost,
-// or we crash before it is remembered, the newest version is recognised by its content.
+// or we crash before it is remembered, the newest version is recognised by its content;
+// when it was last tried is recorded each time.
 func (l *Layers) publishVersion(ctx context.Context, api Publisher, w *release.Work) (string, error) {
 	step := w.Step.Layer
 	w.Result.Wrote = l.cfg.Clock.Now()
-	if err := w.Touch(ctx); err != nil {
+	if err := w.TouchAsFound(ctx); err != nil {
 		return "", err
 	}
 	in := &lambda.PublishLayerVersionInput{

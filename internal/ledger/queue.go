@@ -67,6 +67,8 @@ type Lease struct {
 	Term    int64     `json:"term,omitempty"`
 	Since   time.Time `json:"since,omitzero"`
 	Expires time.Time `json:"expires,omitzero"`
+	// Left is when the holder before gave it back: what that wrote last, a read may not show yet.
+	Left time.Time `json:"left,omitzero"`
 	// Brief is true for a lease that was taken without waiting: it is held for a
 	// call, and says nothing about targets that its release may leave dirty.
 	Brief bool `json:"brief,omitempty"`
@@ -211,7 +213,7 @@ func (d *Lease) forget(now time.Time) {
 // handOver gives the lease to the first who waits, or to nobody. Whoever waited
 // does not hold it for one call.
 func (d *Lease) handOver(now time.Time) *Waiter {
-	d.Brief = false
+	d.Brief, d.Left = false, now
 	if len(d.Waiters) == 0 {
 		d.grant(Holder{}, 0, now, 0)
 		d.Since, d.Expires = time.Time{}, time.Time{}
