@@ -25,7 +25,7 @@ var may = map[string][]string{
 	"internal/webhook":    {"internal/release", "internal/clock"},
 	"internal/artifact":   {"internal/release", "internal/archive", "internal/awserr"},
 	"internal/awserr":     {"internal/release"},
-	"internal/awsapi":     {"internal/release"},
+	"internal/awsapi":     {"internal/release", "internal/awserr"},
 	"internal/ghapi":      {"internal/release", "internal/clock"},
 	"internal/report":     {"internal/release", "internal/ghapi"},
 	"internal/asl":        {"internal/release", "internal/clock"},
