@@ -205,12 +205,12 @@ func (p *Planning) environment(ctx context.Context, in Input, scope *scope) (rep
 	return replanned{decision}, err
 }
 
-// sameQuestion tells whether nobody was asked, or has answered, in between.
+// sameQuestion tells whether nobody was asked in between, or has answered otherwise.
 func sameQuestion(a, b *release.Approval) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	return *a == *b
+	return a.Token == b.Token && a.Attempt == b.Attempt && a.Fingerprint == b.Fingerprint && a.Approved == b.Approved && a.Rejected == b.Rejected
 }
 
 // again answers as before when the task is run again: the plan was recorded,

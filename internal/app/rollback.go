@@ -41,9 +41,11 @@ func (r *RollingBack) do(ctx context.Context, in Input) (any, error) {
 	}
 	turn.undo = true
 	// Traffic goes back first: the old version serves again while the rest is
-	// restored. What of it cannot be restored does not keep the rest from it.
-	answer, err := turn.work(ctx, turn.steps(release.PhaseShift))
-	if err != nil || answer.Status == turnWait {
+	// restored. What of it cannot be restored does not keep the rest from it, nor
+	// what is only waited for in case that it is moved once more.
+	shifts := turn.steps(release.PhaseShift)
+	answer, err := turn.work(ctx, shifts)
+	if err != nil || answer.Status == turnWait && !turn.asBefore(shifts) {
 		return answer, err
 	}
 	return turn.work(ctx, turn.steps(release.PhaseUpdate))

@@ -13,6 +13,7 @@ import (
 	"github.com/tagboat/tagboat/internal/demo"
 	"github.com/tagboat/tagboat/internal/release"
 	"github.com/tagboat/tagboat/internal/sim"
+	"github.com/tagboat/tagboat/internal/sim/github"
 )
 
 // shifting tells whether a function's alias is in the middle of a shift.
@@ -250,4 +251,43 @@ func (w *world) revoke(region string) {
 			}
 		}
 	}
+}
+
+// TestWhatHasNoAliasDoesNotWaitForAnAlias lets the first move of an alias fail at the server, so that it could
+// still arrive, and rings when the next has moved it: what callers of the other function get is restored at once.
+func TestWhatHasNoAliasDoesNotWaitForAnAlias(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+	files := quick(t, demo.Handler)
+	const worker = "  - name: orders-worker\n    artifact: code\n    layers: [orders-deps]\n"
+	files["tagboat.yaml"] = github.Text(edited(t, string(files["tagboat.yaml"].Content), worker+"    alias: live\n", worker))
+	before, site, failed := w.targets(), demo.Sites()[1], false
+	var rolledBack, restored time.Time
+	w.onTask = func(k task) fault {
+		if k.in.Do == "prepare" {
+			rolledBack = w.Clock.Now()
+		}
+		return fault{}
+	}
+	w.Cloud.OnCall(func(c sim.Call) sim.Fault {
+		at := site.Region + ":" + site.Account + ":function:"
+		switch {
+		case c.Action == "UpdateAlias" && strings.Contains(c.Resource, at+"orders-api") && !failed:
+			failed = true
+			w.Clock.Go(func() {
+				_ = w.Clock.Sleep(context.Background(), 20*time.Second)
+				w.ring(site.Account, site.Region, cloudwatch.StateValueAlarm)
+			})
+			return sim.Fault{Before: sim.ServerError(c.Service)}
+		case c.Action == "UpdateFunctionCode" && strings.Contains(c.Resource, at+"orders-worker") && !rolledBack.IsZero():
+			restored = w.Clock.Now()
+		}
+		return sim.Fault{}
+	})
+	rel := w.released("v1.1.0", files)
+	wantState(t, rel, release.FailedClean)
+	if took := restored.Sub(rolledBack); !failed || restored.IsZero() || took > 5*time.Second {
+		t.Errorf("a move failed: %t, orders-worker was restored %s after the rollback began, want at once", failed, took)
+	}
+	w.asRecorded(rel, before)
+	w.sound()
 }

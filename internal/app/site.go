@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -281,6 +282,14 @@ func (t *siteTurn) settled(r release.Result) bool {
 		t.mu.Unlock()
 	}
 	return r.State == release.StepDone || r.State == release.StepFailed
+}
+
+// asBefore tells whether every step is undone, or has been restored, or cannot be.
+func (t *siteTurn) asBefore(steps []release.Step) bool {
+	return !slices.ContainsFunc(steps, func(step release.Step) bool {
+		result := t.results[step.Kind.Phase()].Get(step.ID)
+		return !t.settled(result) && result.State != release.StepFailed && !result.Restored
+	})
 }
 
 func (t *siteTurn) settle(r *release.Result) {

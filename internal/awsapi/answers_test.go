@@ -102,14 +102,17 @@ func TestWhatChangesSomethingIsNotSentTwice(t *testing.T) {
 		name     string
 		call     func(context.Context, *lambda.Client) error
 		status   int
+		code     string
 		requests int
 	}{
-		{"a write without an answer", moveAlias, cut, 1},
-		{"a write by a broken server", moveAlias, 500, 1},
-		{"a write behind a gateway", moveAlias, 504, 1},
-		{"a write that is throttled", moveAlias, 429, 3},
-		{"a read without an answer", read, cut, 3},
-		{"a read by a broken server", read, 500, 3},
+		{"a write without an answer", moveAlias, cut, "", 1},
+		{"a write by a broken server", moveAlias, 500, "", 1},
+		{"a write behind a gateway", moveAlias, 504, "", 1},
+		{"a write that is throttled", moveAlias, 429, "TooManyRequestsException", 3},
+		{"a write that is throttled with another status", moveAlias, 400, "ThrottlingException", 3},
+		{"a write that took too long, by a code that Lambda's model has not", moveAlias, 400, "RequestTimeoutException", 1},
+		{"a read without an answer", read, cut, "", 3},
+		{"a read by a broken server", read, 500, "", 3},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -119,9 +122,7 @@ func TestWhatChangesSomethingIsNotSentTwice(t *testing.T) {
 				if test.status == cut {
 					panic(http.ErrAbortHandler)
 				}
-				if test.status == http.StatusTooManyRequests {
-					w.Header().Set("X-Amzn-Errortype", "TooManyRequestsException")
-				}
+				w.Header().Set("X-Amzn-Errortype", test.code)
 				w.WriteHeader(test.status)
 			}))
 			defer server.Close()

@@ -10,6 +10,7 @@ package awsapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -105,7 +106,8 @@ func (c *Clients) Lambda(ctx context.Context, t release.Target, phase release.Ph
 	budget := c.budget(t.Site)
 	return lambda.NewFromConfig(cfg, func(o *lambda.Options) {
 		o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
-			return stack.Finalize.Insert(attempt{budget}, "Retry", middleware.After)
+			return errors.Join(
+				stack.Finalize.Insert(attempt{budget}, "Retry", middleware.After), stack.Finalize.Insert(request{}, "Retry", middleware.Before))
 		})
 	}), nil
 }
@@ -200,8 +202,27 @@ func (a attempt) HandleFinalize(ctx context.Context, in middleware.FinalizeInput
 	}
 	out, metadata, err := next.HandleFinalize(ctx, in)
 	reads := strings.HasPrefix(operation, "Get") || strings.HasPrefix(operation, "List")
-	if err != nil && !reads && awserr.StatusOf(err) != http.StatusTooManyRequests {
+	if err != nil && !reads && !throttled(err) {
 		err = sentOnce{err}
+	}
+	return out, metadata, err
+}
+
+func throttled(err error) bool {
+	return awserr.StatusOf(err) == http.StatusTooManyRequests || retry.IsErrorThrottles(retry.DefaultThrottles).IsErrorThrottle(err) == aws.TrueTernary
+}
+
+// request is all attempts together. Whoever called gets the error as the service gave it.
+type request struct{}
+
+func (request) ID() string { return "TagboatRequest" }
+
+func (request) HandleFinalize(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (
+	middleware.FinalizeOutput, middleware.Metadata, error) {
+	out, metadata, err := next.HandleFinalize(ctx, in)
+	var once sentOnce
+	if errors.As(err, &once) {
+		err = once.error
 	}
 	return out, metadata, err
 }

@@ -277,7 +277,7 @@ func (s *shift) rollBack(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	if sameTraffic(alias, before) {
+	if s.w.Result.Restored = sameTraffic(alias, before); s.w.Result.Restored {
 		if wait := tooEarly(s.w, s.clock.Now()); wait > 0 {
 			return wait, nil
 		}
@@ -306,7 +306,7 @@ func (s *shift) rollBack(ctx context.Context) (time.Duration, error) {
 	case err != nil:
 		return 0, s.unrestored(s.refused(err, "move back"))
 	}
-	s.w.Result.After, s.w.Result.InFlight = "as before", earlier
+	s.w.Result.After, s.w.Result.Restored, s.w.Result.InFlight = "as before", true, earlier
 	if before.Version == "" { // no revision refuses a creation that is still on its way
 		return tooEarly(s.w, s.clock.Now()), nil
 	}

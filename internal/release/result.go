@@ -36,6 +36,9 @@ type Result struct {
 	InFlight time.Time `json:"in_flight,omitzero"`
 	// Wrote is when the release last wrote the object, as far as that was recorded.
 	Wrote time.Time `json:"wrote,omitzero"`
+	// Restored is true once a rollback has the object as before: what it may still wait for is what
+	// could be on its way there.
+	Restored bool `json:"restored,omitempty"`
 	// Retries counts consecutive transient errors.
 	Retries int `json:"retries,omitempty"`
 	// Started is when the step was first worked at, Undoing when its rollback was.
