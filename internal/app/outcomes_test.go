@@ -38,7 +38,7 @@ func TestAFunctionThatIsAsWantedCostsTwoReads(t *testing.T) {
 	w := newWorld(t, worldOptions{registry: edited(t, demo.Registry, "    bake: 10m\n", "")})
 	f := demo.Files(demo.Handler, "2.32.3")
 	wantState(t, w.released("v1.1.0", f), release.Succeeded)
-	w.in(func(ctx context.Context) { _ = w.Clock.Sleep(ctx, time.Minute) })
+	w.in(func(ctx context.Context) { _ = w.Clock.Sleep(ctx, 2*time.Minute) })
 	liveBefore, calls := w.live(), w.calls()
 
 	f["README.md"] = github.Text("# another\n")

@@ -17,7 +17,7 @@ import (
 
 // snapshotFresh is how long a snapshot stands for the world, if no other
 // release of the app held the environment when it was taken or has held it
-// since. An unchanged function then costs two reads in a whole release.
+// since, nor let go of it in the minute before. An unchanged function then costs two reads in a whole release.
 // Whatever somebody changes by hand in between is seen by the steps themselves,
 // which look before they write; so is what a release changed and rolled back.
 const snapshotFresh = 2 * time.Minute
@@ -51,6 +51,8 @@ type taken struct {
 	Term int64 `json:"term,omitempty"`
 	// Part is true if a turn ended before everything was seen.
 	Part bool `json:"part,omitempty"`
+	// Waited is the term in which the release has waited until it could see the last write of the one before.
+	Waited int64 `json:"waited,omitempty"`
 }
 
 func snapshotKey(site release.Site) string { return "snapshot/" + site.String() }
@@ -69,12 +71,12 @@ func (s *Snapshots) Do(ctx context.Context, in Input) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if early > 0 {
-		return Turn{Status: turnWait, Seconds: seconds(early)}, nil
-	}
 	noted, last, snapshot, err := s.resume(ctx, in, before)
 	if err != nil {
 		return nil, err
+	}
+	if early && (noted == nil || noted.Waited != before) {
+		return s.waitOnce(ctx, in, noted, before)
 	}
 	whole, err := s.take(ctx, in, scope, &snapshot)
 	switch {
@@ -90,6 +92,9 @@ func (s *Snapshots) Do(ctx context.Context, in Input) (any, error) {
 	if last.Term = before; before != after {
 		last.Term = 0
 	}
+	if early {
+		last.Waited = before
+	}
 	last.Busy, last.Part = last.Busy || busyBefore || busyAfter, !whole
 	stored, err := s.store(ctx, in, snapshot, noted, last)
 	if err != nil {
@@ -99,6 +104,17 @@ func (s *Snapshots) Do(ctx context.Context, in Input) (any, error) {
 		return Turn{Status: turnWait, Seconds: 1}, nil
 	}
 	return Turn{Status: turnDone}, nil
+}
+
+// waitOnce waits, the first time in a term, until the last write of the release before can be seen.
+func (s *Snapshots) waitOnce(ctx context.Context, in Input, noted *taken, term int64) (Turn, error) {
+	waits := taken{Busy: true}
+	if noted != nil {
+		waits = *noted
+	}
+	waits.Waited = term
+	_, err := ledger.NoteAfter(ctx, s.Ledger, in.Release, snapshotKey(in.Site), noted, waits)
+	return Turn{Status: turnWait, Seconds: seconds(shown)}, err
 }
 
 // resume goes on with a snapshot that an earlier turn of the same term did not come to the end
@@ -121,22 +137,21 @@ func (s *Snapshots) resume(ctx context.Context, in Input, term int64) (noted *ta
 const shown = release.ReadLag + time.Second
 
 // term is that of the site's lease, see [ledger.Lease.TermOf]. busy tells whether another release has
-// it, or had it so lately that a look may not show its last write; early is how long that is so
-// for a release that has the lease now.
-func (s *Snapshots) term(ctx context.Context, scope *scope, site release.Site) (term int64, busy bool, early time.Duration, err error) {
+// it, or had it so lately that a look may not show its last write; early, that the release has it so
+// soon after another. Clocks may differ by less than the margin of a lease, so that a release waits by
+// its own.
+func (s *Snapshots) term(ctx context.Context, scope *scope, site release.Site) (term int64, busy, early bool, err error) {
 	if site.InTools() {
-		return 0, false, 0, nil
+		return 0, false, false, nil
 	}
 	lease, err := s.Ledger.Lease(ctx, leaseName(scope.app.Name, site.Environment))
 	if err != nil {
-		return 0, false, 0, err
+		return 0, false, false, err
 	}
 	term, ok := lease.TermOf(scope.release.ID)
-	lag := min(lease.Left.Add(shown).Sub(s.Clock.Now()), shown)
-	if lag > 0 && lease.Holder.Release == scope.release.ID {
-		early = lag
-	}
-	return term, !ok || lag > 0, early, nil
+	held := lease.Holder.Release == scope.release.ID
+	early = s.Clock.Now().Sub(lease.Left).Abs() < shown+leaseMargin
+	return term, !ok || early && !held, early && held, nil
 }
 
 // fresh tells whether the release's earlier snapshot still stands. What is live and since when does

@@ -153,24 +153,36 @@ func TestALayerThatADeadReleasePublishedIsUsedByTheNext(t *testing.T) {
 }
 
 // TestAReleaseSeesWhatTheOneBeforeItWrote lets every read of Lambda be from before the last write, for as
-// long as that can be. A release that brings back what was there before the last one writes it.
+// long as that can be. A release that brings back what was there before the last one writes it, whatever
+// the clock of the task says that hands the lease on.
 func TestAReleaseSeesWhatTheOneBeforeItWrote(t *testing.T) {
-	w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
-	wantState(t, w.released("v1.0.0", atOnce(t, demo.Handler)), release.Succeeded)
-	w.Cloud.OnCall(func(sim.Call) sim.Fault { return sim.Fault{Stale: true} })
-	var other, again string
-	w.in(func(ctx context.Context) {
-		other = w.pushed(ctx, "v1.1.0", atOnce(t, demo.Handler+"\n# other\n"))
-		again = w.pushed(ctx, "v1.2.0", atOnce(t, demo.Handler))
-	})
-	w.settle()
-	wantState(t, w.record(other), release.Succeeded)
-	rel := w.record(again)
-	wantState(t, rel, release.Succeeded)
-	for _, environment := range []string{"dev", "prod"} {
-		for _, problem := range w.notAsPlanned(rel, environment) {
-			t.Errorf("%s is recorded as done and %s", environment, problem)
-		}
+	for _, skew := range []time.Duration{0, off, -off} {
+		t.Run(skew.String(), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+			wantState(t, w.released("v1.0.0", atOnce(t, demo.Handler)), release.Succeeded)
+			w.Cloud.OnCall(func(sim.Call) sim.Fault { return sim.Fault{Stale: true} })
+			w.onTask = func(k task) fault {
+				if k.in.Do != "close" {
+					return fault{}
+				}
+				return fault{skew: skew}
+			}
+			var other, again string
+			w.in(func(ctx context.Context) {
+				other = w.pushed(ctx, "v1.1.0", atOnce(t, demo.Handler+"\n# other\n"))
+				again = w.pushed(ctx, "v1.2.0", atOnce(t, demo.Handler))
+			})
+			w.settle()
+			wantState(t, w.record(other), release.Succeeded)
+			rel := w.record(again)
+			wantState(t, rel, release.Succeeded)
+			for _, environment := range []string{"dev", "prod"} {
+				for _, problem := range w.notAsPlanned(rel, environment) {
+					t.Errorf("%s is recorded as done and %s", environment, problem)
+				}
+			}
+			w.sound()
+		})
 	}
-	w.sound()
 }
