@@ -87,16 +87,24 @@ func (a *Approvals) Answer(ctx context.Context, id, by, reason string, approve b
 		}
 	}
 	var token string
+	var given release.Release
 	rel, err := a.Ledger.Update(ctx, id, "", func(rel *release.Release) error {
 		if err := mayAnswer(rel, by, approve); err != nil {
 			return err
 		}
 		approval := waitingFor(rel).Approval
+		if approval.Approved || approval.Rejected { // the same: it stands, and is delivered once more
+			token, given = approval.Token, *rel
+			return errGiven
+		}
 		approval.Approved, approval.Rejected, approval.By, approval.Answered = approve, !approve, by, a.Clock.Now()
 		approval.Reason = reason
 		token = approval.Token
 		return nil
 	})
+	if errors.Is(err, errGiven) {
+		rel, err = given, nil
+	}
 	if err != nil {
 		return rel, err
 	}
@@ -112,6 +120,10 @@ func (a *Approvals) Answer(ctx context.Context, id, by, reason string, approve b
 	}
 	return rel, err
 }
+
+// errGiven leaves a record as it is that has the answer already. A record that is written again and again
+// would look to the sweep like that of a release which goes on.
+var errGiven = errors.New("the answer was given already")
 
 // rejection is the error of a release that was rejected.
 func rejection(by, reason string) string {

@@ -391,3 +391,39 @@ func TestWhatIsGoneHoldsNoEndUp(t *testing.T) {
 		}
 	}
 }
+
+// TestAnAnswerThatIsGivenAgainKeepsNobodyFromRecovering stops the execution of a release that was approved, and
+// gives the same answer each minute: the sweep takes the release up all the same, and the first answer stands.
+func TestAnAnswerThatIsGivenAgainKeepsNobodyFromRecovering(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: quickly(t, approving(t))})
+	w.deaf = true
+	w.onTask = func(k task) fault {
+		if k.String() != "Lease acquire prod" {
+			return fault{}
+		}
+		return fault{stop: true, before: retriable}
+	}
+	var id string
+	w.in(func(ctx context.Context) {
+		id = w.pushed(ctx, "v1.1.0", atOnce(t, demo.Handler))
+		w.asked(ctx, id, 1)
+		w.approve(ctx, id, "alice", true)
+		for minute := range 15 {
+			_ = w.Clock.Sleep(ctx, time.Minute)
+			_, _ = w.Local.Approvals().Answer(ctx, id, "bob", "", true)
+			if minute%5 == 4 {
+				_, _ = w.Local.Recovery().Sweep(ctx)
+			}
+		}
+	})
+	w.settle()
+	rel := w.record(id)
+	wantState(t, rel, release.FailedClean)
+	if took := rel.Ended.Sub(rel.Created); took > 15*time.Minute {
+		t.Errorf("it took %s", took)
+	}
+	if prod, _ := rel.Environment("prod"); prod.Approval.By != "alice" {
+		t.Errorf("it was approved by %s, want alice, who was the first", prod.Approval.By)
+	}
+	w.sound()
+}
