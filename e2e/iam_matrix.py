@@ -41,6 +41,9 @@ UNSHOWN = {
     "xray:GetSamplingRules": "as xray:PutTraceSegments",
     "xray:GetSamplingTargets": "as xray:PutTraceSegments",
     "stage s3:ListBucket": "for an upload that is deleted between two tasks, which no scenario can time: `TestADropThatIsDeletedOnItsWayIsGone`",
+    "approval states:SendTaskSuccess": "for a question that is asked again after its answer was recorded, which no scenario can time: "
+                                       "`TestAnAnswerIsDeliveredToTheQuestionThatIsAskedAgain`",
+    "approval states:SendTaskFailure": "as approval states:SendTaskSuccess",
     "conclude s3:GetObjectVersion": "for an environment whose closing task dies at its last writes, which no scenario can time: "
                                     "`TestNothingEndsBeforeWhatIsLiveIsRecorded`",
     "rollback s3:GetObject": "for former code that is staged no more when it is put back, which no scenario can time: "

@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/tagboat/tagboat/internal/ghapi"
 	"github.com/tagboat/tagboat/internal/ledger"
@@ -75,7 +77,7 @@ func (a *Admission) admit(ctx context.Context, rel *release.Release) error {
 	}
 	if rel.Source.IsTag() && rel.Request.Restores == "" { // what is brought back was pinned then
 		if err := a.pinCommit(ctx, rel, app); err != nil {
-			return err
+			return a.notYet(rel, err)
 		}
 	}
 	environments := registry.AppEnvironments(app)
@@ -123,6 +125,20 @@ func (a *Admission) pinCommit(ctx context.Context, rel *release.Release, app rel
 		err = release.Errorf(release.Denied, "commit %.12s of tag %q is on none of the branches %q of app %q",
 			tag.Commit, rel.Source.Tag, app.Branches, app.Name).
 			WithRemedy("Merge it first, or change branches in the registry.")
+	}
+	return err
+}
+
+// visibleWithin is how long after an event GitHub's API may not show what it tells of: a tag, or that a
+// branch has its commit.
+const visibleWithin = 20 * time.Second
+
+// notYet makes a refusal of what an event tells of one to try again, while GitHub may not show that yet.
+func (a *Admission) notYet(rel *release.Release, err error) error {
+	kind := release.KindOf(err)
+	if slices.Contains(starting, rel.Request.Trigger) && rel.State == release.Received &&
+		(kind == release.NotFound || kind == release.Denied) && a.Clock.Now().Sub(rel.Created) < visibleWithin {
+		return release.Errorf(release.Transient, "%w", err)
 	}
 	return err
 }

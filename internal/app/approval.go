@@ -13,10 +13,11 @@ import (
 type Asking struct {
 	*Core
 	Herald Herald
+	Tokens Tokens
 }
 
 // Do records the question and the token that the answer resumes. A retry
-// replaces the token.
+// replaces the token; what was answered to the same question is delivered by the new one.
 func (a *Asking) Do(ctx context.Context, in Input) (any, error) {
 	rel, err := a.begin(ctx, in)
 	if err != nil {
@@ -30,7 +31,9 @@ func (a *Asking) Do(ctx context.Context, in Input) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	var given release.Approval
 	err = a.update(ctx, in, func(rel *release.Release) error {
+		given = release.Approval{}
 		progress, _ := rel.Environment(in.Environment) // found above
 		if progress.Approval != nil && progress.Approval.Token == in.Token {
 			return nil // delivered again: the question is put, and perhaps answered
@@ -42,12 +45,23 @@ func (a *Asking) Do(ctx context.Context, in Input) (any, error) {
 		if err := halted(rel); err != nil {
 			return err // from here on, whoever halts it finds its token
 		}
+		if was := progress.Approval; was != nil && rel.State == release.WaitingApproval && was.Fingerprint == fingerprint && was.IsAnswered() {
+			was.Token, was.Attempt = in.Token, in.attempt()
+			given = *was
+			return nil
+		}
 		progress.Approval = &release.Approval{Fingerprint: fingerprint, Asked: a.Clock.Now(), Token: in.Token, Attempt: in.attempt()}
 		rel.State = release.WaitingApproval
 		return nil
 	})
 	if err != nil {
 		return nil, err
+	}
+	if given.IsAnswered() {
+		if err := deliver(ctx, a.Tokens, given); !errors.Is(err, ErrTokenGone) {
+			return struct{}{}, err
+		}
+		return struct{}{}, nil
 	}
 	rel.State = release.WaitingApproval
 	a.Herald.tell(ctx, rel, report.ApprovalAsked, in.Environment)
@@ -86,20 +100,18 @@ func (a *Approvals) Answer(ctx context.Context, id, by, reason string, approve b
 			return release.Release{}, err
 		}
 	}
-	var token string
 	var given release.Release
 	rel, err := a.Ledger.Update(ctx, id, "", func(rel *release.Release) error {
 		if err := mayAnswer(rel, by, approve); err != nil {
 			return err
 		}
 		approval := waitingFor(rel).Approval
-		if approval.Approved || approval.Rejected { // the same: it stands, and is delivered once more
-			token, given = approval.Token, *rel
+		if approval.IsAnswered() { // the same: it stands, and is delivered once more
+			given = *rel
 			return errGiven
 		}
 		approval.Approved, approval.Rejected, approval.By, approval.Answered = approve, !approve, by, a.Clock.Now()
 		approval.Reason = reason
-		token = approval.Token
 		return nil
 	})
 	if errors.Is(err, errGiven) {
@@ -109,16 +121,20 @@ func (a *Approvals) Answer(ctx context.Context, id, by, reason string, approve b
 		return rel, err
 	}
 	// If we crash here, the same answer can be given again: it is delivered then.
-	if approve {
-		err = a.Tokens.Succeed(ctx, token)
-	} else {
-		err = a.Tokens.Fail(ctx, token, errRejected, rejection(by, reason))
-	}
+	err = deliver(ctx, a.Tokens, *waitingFor(&rel).Approval)
 	if errors.Is(err, ErrTokenGone) {
 		err = release.Errorf(release.Conflict, "release %q does not wait for this answer any more: %w", id, err).
 			WithRemedy("Look at it with: tagboat show %s. If it still waits for an approval, answer again.", id)
 	}
 	return rel, err
+}
+
+// deliver resumes the execution that waits for an answer.
+func deliver(ctx context.Context, tokens Tokens, answer release.Approval) error {
+	if answer.Approved {
+		return tokens.Succeed(ctx, answer.Token)
+	}
+	return tokens.Fail(ctx, answer.Token, errRejected, rejection(answer.By, answer.Reason))
 }
 
 // errGiven leaves a record as it is that has the answer already. A record that is written again and again

@@ -177,3 +177,45 @@ func TestAnApprovalIsAskedForAgainWhenThePlanChanged(t *testing.T) {
 	}
 	w.sound()
 }
+
+// TestAnAnswerIsDeliveredToTheQuestionThatIsAskedAgain lets what follows an answer not be stored, as when the
+// process is killed: the question is asked again when the release is taken up, and is answered already.
+func TestAnAnswerIsDeliveredToTheQuestionThatIsAskedAgain(t *testing.T) {
+	for _, test := range []struct {
+		approve bool
+		next    string
+		state   release.State
+	}{{true, "AcquireLease", release.Succeeded}, {false, "PrepareRollBack", release.Rejected}} {
+		t.Run(string(test.state), func(t *testing.T) {
+			w := newWorld(t, worldOptions{registry: quickly(t, approving(t))})
+			lost := false
+			var id string
+			w.in(func(ctx context.Context) {
+				id = w.pushed(ctx, "v1.1.0", atOnce(t, demo.Handler))
+				w.asked(ctx, id, 1)
+				w.store.onSave = func(what string) mishap {
+					if lost || what != "Save "+test.next {
+						return mishap{}
+					}
+					lost = true
+					return mishap{before: errTable}
+				}
+				w.approve(ctx, id, "alice", test.approve)
+				_ = w.Clock.Sleep(ctx, time.Minute)
+				if rel := w.now(ctx, id); !lost || rel.State != release.WaitingApproval {
+					t.Errorf("a step was lost: %t, and the release is %s; want it to wait", lost, rel.State)
+				}
+				if _, err := w.Local.Engine.Resume(ctx); err != nil {
+					t.Error(err)
+				}
+			})
+			w.settle()
+			rel := w.record(id)
+			wantState(t, rel, test.state)
+			if prod, _ := rel.Environment("prod"); prod.Approval.By != "alice" {
+				t.Errorf("it was answered by %q, want alice", prod.Approval.By)
+			}
+			w.sound()
+		})
+	}
+}

@@ -215,7 +215,7 @@ func (m *Missed) askAgain(ctx context.Context, registry release.Registry) (asked
 		arrived[d.GUID] = arrived[d.GUID] || d.Arrived()
 	}
 	seen := map[string]bool{}
-	var errs []error
+	var due []ghapi.Delivery
 	for _, d := range attempts { // the latest first
 		if seen[d.GUID] {
 			continue
@@ -226,12 +226,16 @@ func (m *Missed) askAgain(ctx context.Context, registry release.Registry) (asked
 		if arrived[d.GUID] || n >= maxDeliveries || !known || !slices.Contains(starting, d.Event) || now.Sub(d.At) < deliveryPause<<(2*(n-1)) {
 			continue
 		}
+		due = append(due, d)
+	}
+	var errs []error
+	for _, d := range slices.Backward(due) { // as they happened: where versions have no order, the last released is live
 		if err := m.GitHub.Redeliver(ctx, d.ID); err != nil {
 			errs = append(errs, err)
 			continue
 		}
 		asked++
-		m.Log.InfoContext(ctx, "a failed delivery was asked for again", "delivery", d.GUID, "event", d.Event, "status", d.Code, "tried", n)
+		m.Log.InfoContext(ctx, "a failed delivery was asked for again", "delivery", d.GUID, "event", d.Event, "status", d.Code, "tried", tried[d.GUID])
 	}
 	return asked, errors.Join(errs...)
 }

@@ -587,6 +587,35 @@ func TestAFailedDeliveryIsAskedForAgain(t *testing.T) {
 	w.want("orders 1.0.0")
 }
 
+// TestFailedDeliveriesComeAsTheyHappened: where versions have no order, the last that is released is live.
+func TestFailedDeliveriesComeAsTheyHappened(t *testing.T) {
+	w := newMissing(t, "")
+	up := false
+	w.asApp(&up)
+	w.look(1)
+	var failed, again []string
+	w.GitHub.SetReceiver(func(d github.Delivery) int {
+		failed = append(failed, d.GUID)
+		return http.StatusBadGateway
+	})
+	for _, tag := range []string{"v1.0.0", "v1.1.0", "v1.2.0"} {
+		w.tags(tag)
+		d := w.GitHub.Push(w.Repo, tag)
+		w.Repo.DeleteTag(tag)
+		w.Clock.Run(func() {
+			w.GitHub.Send(d)
+			_ = w.Clock.Sleep(t.Context(), time.Second)
+		})
+	}
+	w.GitHub.SetReceiver(func(d github.Delivery) int {
+		again = append(again, d.GUID)
+		return http.StatusAccepted
+	})
+	if w.look(6); !slices.Equal(failed, again) || len(failed) != 3 {
+		t.Errorf("failed in the order %q, and were asked for again in the order %q", failed, again)
+	}
+}
+
 func TestDeliveriesThatAreNotAskedForAgain(t *testing.T) {
 	tests := []struct {
 		name string

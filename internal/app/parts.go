@@ -145,7 +145,7 @@ func (p *Parts) RollBack() Task {
 
 // Approval is the task that asks a person.
 func (p *Parts) Approval() Task {
-	t := &Asking{p.Core(), p.herald()}
+	t := &Asking{p.Core(), p.herald(), p.Tokens}
 	return t.recorded(t.Do)
 }
 

@@ -172,9 +172,6 @@ func (p *Planning) environment(ctx context.Context, in Input, scope *scope) (rep
 	if err != nil {
 		return replanned{}, err
 	}
-	if err := p.refuseFrozen(ctx, scope.release, env.Name); err != nil {
-		return replanned{}, err
-	}
 	pointer, err := p.Documents.Put(ctx, "releases/"+in.Release+"/plan-"+env.Name+".json", made)
 	if err != nil {
 		return replanned{}, err
@@ -190,6 +187,9 @@ func (p *Planning) environment(ctx context.Context, in Input, scope *scope) (rep
 		if asks(r, progress) || !sameQuestion(began.Approval, progress.Approval) {
 			return release.Errorf(release.Conflict, "release %q waits for the answer to a later plan of environment %q, or has got it", r.ID, env.Name).
 				WithRemedy("Nothing is to be done: an earlier task was delivered once more.")
+		}
+		if err := p.refuseFrozen(ctx, r, env.Name); err != nil { // here, so that little comes in between
+			return err
 		}
 		r.State = release.Running // it may have waited for the lease
 		progress.Plan = pointer

@@ -263,6 +263,9 @@ type Approval struct {
 	Answered time.Time `json:"answered,omitzero"`
 }
 
+// IsAnswered tells whether a person has answered.
+func (a Approval) IsAnswered() bool { return a.Approved || a.Rejected }
+
 // Pointer names one version of an object in the state bucket.
 type Pointer struct {
 	Key       string `json:"key"`
