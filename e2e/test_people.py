@@ -85,11 +85,12 @@ class Approvals(People):
         self.check_told(sha, APPROVED, "success", {"dev": "success", "gated": "success"})
         self.assertEqual(self.world.github.checks(sha), [], "with a token there are no check runs")
         with self.document("release/" + release, "record") as record:
-            self.assertEqual(record["environments"][1]["approval"]["by"], "carol")
+            approval = record["environments"][1]["approval"]
+            self.assertEqual(approval["by"], "carol")
         self.check_heard(release, ("Environment Started", "dev"), ("Environment Released", "dev"), ("Approval Asked", "gated"),
                          ("Environment Started", "gated"), ("Environment Released", "gated"), ("Release Ended", "succeeded"))
         self.check_sent(release, "approved 1.0.0 asks to be released to gated. "
-                        f"Answer with: tagboat approve {release} or tagboat reject {release}")
+                        f"Answer with: tagboat approve {release} --plan {approval['fingerprint'][:12]} or tagboat reject {release}")
         self.doctor_finds_it_well()
 
     def doctor_finds_it_well(self):

@@ -63,7 +63,7 @@ func (a *Asking) Do(ctx context.Context, in Input) (any, error) {
 		}
 		return struct{}{}, nil
 	}
-	rel.State = release.WaitingApproval
+	rel.State, progress.Approval = release.WaitingApproval, &release.Approval{Fingerprint: fingerprint}
 	a.Herald.tell(ctx, rel, report.ApprovalAsked, in.Environment)
 	return struct{}{}, nil
 }
@@ -88,9 +88,19 @@ type Approvals struct {
 	Tokens Tokens
 }
 
-// Answer approves or rejects what a release asks, for a reason that is kept in
-// its record; it may be empty. The sender of a release cannot approve it.
-func (a *Approvals) Answer(ctx context.Context, id, by, reason string, approve bool) (release.Release, error) {
+// Decision is a person's answer to a release that asks for an approval.
+type Decision struct {
+	By string `json:"by"`
+	// Reason is kept in the release's record; it may be empty.
+	Reason string `json:"reason,omitempty"`
+	// Plan is the beginning of the fingerprint of the plan that the answer is for. Empty is for
+	// whatever the release asks about.
+	Plan string `json:"plan,omitempty"`
+}
+
+// Answer approves or rejects what a release asks. The sender of a release cannot approve it.
+func (a *Approvals) Answer(ctx context.Context, id string, d Decision, approve bool) (release.Release, error) {
+	by := d.By
 	if by == "" {
 		return release.Release{}, release.Errorf(release.Invalid, "approval of release %q: nobody is named as the approver", id).
 			WithRemedy(`Say who approves: {"by": "<name>"}.`)
@@ -102,7 +112,7 @@ func (a *Approvals) Answer(ctx context.Context, id, by, reason string, approve b
 	}
 	var given release.Release
 	rel, err := a.Ledger.Update(ctx, id, "", func(rel *release.Release) error {
-		if err := mayAnswer(rel, by, approve); err != nil {
+		if err := mayAnswer(rel, d, approve); err != nil {
 			return err
 		}
 		approval := waitingFor(rel).Approval
@@ -111,7 +121,7 @@ func (a *Approvals) Answer(ctx context.Context, id, by, reason string, approve b
 			return errGiven
 		}
 		approval.Approved, approval.Rejected, approval.By, approval.Answered = approve, !approve, by, a.Clock.Now()
-		approval.Reason = reason
+		approval.Reason = d.Reason
 		return nil
 	})
 	if errors.Is(err, errGiven) {
@@ -166,7 +176,7 @@ func (a *Approvals) mayApprove(ctx context.Context, id string) error {
 	return err
 }
 
-func mayAnswer(rel *release.Release, by string, approve bool) error {
+func mayAnswer(rel *release.Release, d Decision, approve bool) error {
 	progress := waitingFor(rel)
 	if progress == nil {
 		return release.Errorf(release.Conflict, "release %q is %s, not waiting for an approval", rel.ID, rel.State).
@@ -176,8 +186,12 @@ func mayAnswer(rel *release.Release, by string, approve bool) error {
 		return release.Errorf(release.Conflict, "release %q was halted by %s: %s", rel.ID, rel.Halted.By, rel.Halted.Reason).
 			WithRemedy("It ends by itself. To release it after all, afterwards: tagboat release --app %s %s --retry", rel.App, flagOf(rel))
 	}
-	if approve && strings.EqualFold(by, rel.Request.Actor) { // GitHub's logins don't tell case apart
-		return release.Errorf(release.Denied, "release %q was sent by %q, who cannot approve it", rel.ID, by).
+	if asked := progress.Approval.Fingerprint; !strings.HasPrefix(asked, d.Plan) {
+		return release.Errorf(release.Conflict, "release %q asks about plan %.12s of environment %q, not about %.12s", rel.ID, asked, progress.Name, d.Plan).
+			WithRemedy("Look at what it asks now: tagboat show %s", rel.ID)
+	}
+	if approve && strings.EqualFold(d.By, rel.Request.Actor) { // GitHub's logins don't tell case apart
+		return release.Errorf(release.Denied, "release %q was sent by %q, who cannot approve it", rel.ID, d.By).
 			WithRemedy("Ask somebody else.")
 	}
 	if given := progress.Approval; given.Approved && !approve || given.Rejected && approve {

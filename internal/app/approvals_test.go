@@ -11,6 +11,7 @@ import (
 	"github.com/tagboat/tagboat/internal/app"
 	"github.com/tagboat/tagboat/internal/demo"
 	"github.com/tagboat/tagboat/internal/release"
+	"github.com/tagboat/tagboat/internal/report"
 )
 
 // approving is the demo's registry with an approval before prod.
@@ -21,7 +22,7 @@ func approving(t *testing.T) string {
 // approve answers inside of the clock.
 func (w *world) approve(ctx context.Context, id, by string, approve bool) {
 	w.t.Helper()
-	if _, err := w.Local.Approvals().Answer(ctx, id, by, "", approve); err != nil {
+	if _, err := w.Local.Approvals().Answer(ctx, id, app.Decision{By: by}, approve); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -64,7 +65,7 @@ func TestApprovals(t *testing.T) {
 		{"the sender cannot approve, in whatever case", func(w *world, ctx context.Context, id string) {
 			actor := w.until(ctx, id, release.WaitingApproval).Request.Actor
 			for _, by := range []string{actor, "OCTOCAT"} {
-				if _, err := w.Local.Approvals().Answer(ctx, id, by, "", true); release.KindOf(err) != release.Denied || err == nil {
+				if _, err := w.Local.Approvals().Answer(ctx, id, app.Decision{By: by}, true); release.KindOf(err) != release.Denied || err == nil {
 					w.t.Errorf("%s sent and approved the release: %v", by, err)
 				}
 			}
@@ -73,12 +74,12 @@ func TestApprovals(t *testing.T) {
 		{"nobody answers", func(*world, context.Context, string) {}, release.Expired, "nobody approved"},
 		{"an approval is not turned into a rejection", func(w *world, ctx context.Context, id string) {
 			w.approve(ctx, id, "alice", true)
-			if _, err := w.Local.Approvals().Answer(ctx, id, "bob", "", false); release.KindOf(err) != release.Conflict || err == nil {
+			if _, err := w.Local.Approvals().Answer(ctx, id, app.Decision{By: "bob"}, false); release.KindOf(err) != release.Conflict || err == nil {
 				w.t.Errorf("the second answer was taken: %v", err)
 			}
 		}, release.Succeeded, ""},
 		{"an answer by nobody is not one", func(w *world, ctx context.Context, id string) {
-			if _, err := w.Local.Approvals().Answer(ctx, id, "", "", true); release.KindOf(err) != release.Invalid || err == nil {
+			if _, err := w.Local.Approvals().Answer(ctx, id, app.Decision{}, true); release.KindOf(err) != release.Invalid || err == nil {
 				w.t.Errorf("nobody approved: %v", err)
 			}
 		}, release.Expired, "nobody approved"},
@@ -114,7 +115,7 @@ func TestARejectionTellsItsReason(t *testing.T) {
 	w.in(func(ctx context.Context) {
 		id = w.pushed(ctx, "v1.1.0", demo.Files(demo.Handler, "2.32.3"))
 		w.until(ctx, id, release.WaitingApproval)
-		if _, err := w.Local.Approvals().Answer(ctx, id, "alice", "not before the sale", false); err != nil {
+		if _, err := w.Local.Approvals().Answer(ctx, id, app.Decision{By: "alice", Reason: "not before the sale"}, false); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -218,4 +219,36 @@ func TestAnAnswerIsDeliveredToTheQuestionThatIsAskedAgain(t *testing.T) {
 			w.sound()
 		})
 	}
+}
+
+// TestAnAnswerIsForThePlanThatWasShown answers a question when the release has gone on to another.
+func TestAnAnswerIsForThePlanThatWasShown(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: quickly(t, approving(t))})
+	w.in(func(ctx context.Context) {
+		id := w.pushed(ctx, "v1.1.0", atOnce(t, demo.Handler))
+		w.asked(ctx, id, 1)
+		asks := func() string {
+			rel := w.now(ctx, id)
+			return report.Asked(rel.Environments)
+		}
+		shown := asks()
+		course{}.changePlan(w, ctx, true)
+		if _, err := w.Local.Approvals().Answer(ctx, id, app.Decision{By: "alice", Plan: shown[:12]}, true); err != nil {
+			t.Fatal(err)
+		}
+		w.untilTrue(ctx, id, "asking again", func(rel release.Release) bool { return rel.State == release.WaitingApproval && asks() != "" && asks() != shown })
+		for _, approve := range []bool{true, false} {
+			_, err := w.Local.Approvals().Answer(ctx, id, app.Decision{By: "alice", Plan: shown[:12]}, approve)
+			if err == nil || release.KindOf(err) != release.Conflict {
+				t.Errorf("an answer about the first plan: %v, want a conflict", err)
+			} else {
+				wantText(t, err.Error(), "asks about plan", asks()[:12], `of environment "prod", not about `+shown[:12])
+			}
+		}
+		if _, err := w.Local.Approvals().Answer(ctx, id, app.Decision{By: "alice", Plan: asks()[:12]}, true); err != nil {
+			t.Error(err)
+		}
+	})
+	w.settle()
+	w.sound()
 }

@@ -172,7 +172,7 @@ func TestAnApprovalWaitsForTheEndOfAFreeze(t *testing.T) {
 		id = w.pushed(ctx, "v1.1.0", demo.Files(demo.Handler, "2.32.3"))
 		w.until(ctx, id, release.WaitingApproval)
 		w.frozen(ctx, "", "prod")
-		_, err := w.Local.Approvals().Answer(ctx, id, "bob", "", true)
+		_, err := w.Local.Approvals().Answer(ctx, id, app.Decision{By: "bob"}, true)
 		if err == nil || release.KindOf(err) != release.Denied {
 			t.Fatalf("it was approved during the freeze: %v", err)
 		}

@@ -381,7 +381,7 @@ func TestAHaltAndAnAnswerAtOnce(t *testing.T) {
 		halted = w.pushed(ctx, "v1.2.0", demo.Files(code(2), "2.32.3"))
 		w.until(ctx, halted, release.WaitingApproval)
 		w.halted(ctx, halted)
-		if _, err := w.Local.Approvals().Answer(ctx, halted, "bob", "", true); release.KindOf(err) != release.Conflict || err == nil {
+		if _, err := w.Local.Approvals().Answer(ctx, halted, app.Decision{By: "bob"}, true); release.KindOf(err) != release.Conflict || err == nil {
 			t.Errorf("a halted release was approved: %v", err)
 		}
 	})

@@ -410,7 +410,7 @@ func TestAnAnswerThatIsGivenAgainKeepsNobodyFromRecovering(t *testing.T) {
 		w.approve(ctx, id, "alice", true)
 		for minute := range 15 {
 			_ = w.Clock.Sleep(ctx, time.Minute)
-			_, _ = w.Local.Approvals().Answer(ctx, id, "bob", "", true)
+			_, _ = w.Local.Approvals().Answer(ctx, id, app.Decision{By: "bob"}, true)
 			if minute%5 == 4 {
 				_, _ = w.Local.Recovery().Sweep(ctx)
 			}

@@ -209,7 +209,7 @@ func TestWaitsAreTold(t *testing.T) {
 				if err := w.Local.Parts.Tokens.Succeed(ctx, next.Token); err != nil {
 					t.Fatal(err)
 				}
-				wait(ctx, id, release.WaitingApproval, "waits for an approval", "`tagboat approve "+id+"`", "`tagboat reject "+id+"`")
+				wait(ctx, id, release.WaitingApproval, "waits for an approval", "`tagboat approve "+id+" --plan ", "`tagboat reject "+id+"`")
 				w.approve(ctx, id, "alice", true)
 			})
 			w.settle()

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tagboat/tagboat/internal/app"
 	"github.com/tagboat/tagboat/internal/demo"
 	"github.com/tagboat/tagboat/internal/release"
 	"github.com/tagboat/tagboat/internal/sim/github"
@@ -187,7 +188,7 @@ func (w *world) come(ctx context.Context, limit time.Duration) {
 		}
 		for _, rel := range active {
 			if rel.State == release.WaitingApproval {
-				_, _ = w.Local.Approvals().Answer(ctx, rel.ID, "alice", "", true) // given again at the next look
+				_, _ = w.Local.Approvals().Answer(ctx, rel.ID, app.Decision{By: "alice"}, true) // given again at the next look
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
+	"github.com/tagboat/tagboat/internal/app"
 	"github.com/tagboat/tagboat/internal/demo"
 	"github.com/tagboat/tagboat/internal/release"
 	"github.com/tagboat/tagboat/internal/sim"
@@ -49,7 +50,7 @@ func (c course) run(w *world) release.Release {
 				if prod, ok := rel.Environment("prod"); c.approve && ok && rel.State == release.WaitingApproval && prod.Approval.Asked.After(answered) {
 					c.changePlan(w, ctx, answered.IsZero())
 					answered = prod.Approval.Asked
-					_, _ = w.Local.Approvals().Answer(ctx, id, "alice", "", true) // asked again if it came too late
+					_, _ = w.Local.Approvals().Answer(ctx, id, app.Decision{By: "alice"}, true) // asked again if it came too late
 				}
 				if c.stop && w.shifting(demo.Sites()[1], "orders-api") {
 					_ = w.Local.Engine.Stop(ctx, id, "Stopped", "by a test")

@@ -190,8 +190,8 @@ func TestApprovalNamesWhoGivesIt(t *testing.T) {
 		_, _ = body.ReadFrom(r.Body)
 		got = r.Method + " " + r.URL.Path + " " + body.String()
 		_ = json.NewEncoder(w).Encode(view(release.Rejected))
-	}), "reject", "r-1", "--by", "bob", "--reason", "not today")
-	if want := `POST /releases/r-1/reject {"by":"bob","reason":"not today"}`; got != want {
+	}), "reject", "r-1", "--by", "bob", "--reason", "not today", "--plan", "3f2a9c5d7e8b")
+	if want := `POST /releases/r-1/reject {"by":"bob","reason":"not today","plan":"3f2a9c5d7e8b"}`; got != want {
 		t.Errorf("sent %s, want %s", got, want)
 	}
 	if code != 0 || stdout != "r-1: rejected by bob. Look at it with: tagboat show r-1\n" {

@@ -84,6 +84,12 @@ func TestShowTellsHowToAnswer(t *testing.T) {
 	if want := "next: tagboat approve r-1 --by NAME, or tagboat reject r-1 --by NAME\n"; !strings.Contains(stdout, want) {
 		t.Errorf("%q is not in %q", want, stdout)
 	}
+	asks := view(release.WaitingApproval, release.EnvironmentPending)
+	asks.Environments[0].Approval = &release.Approval{Fingerprint: "3f2a9c5d7e8b0123456789"}
+	_, stdout, _ = tagboat(t, scripted(asks), "show", "r-1")
+	if want := "next: tagboat approve r-1 --plan 3f2a9c5d7e8b --by NAME, or"; !strings.Contains(stdout, want) {
+		t.Errorf("%q is not in %q", want, stdout)
+	}
 }
 
 func TestShowTellsNoNextStepThatIsNotDueYet(t *testing.T) {

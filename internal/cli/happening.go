@@ -122,7 +122,7 @@ func (h happening) sentence() string {
 	case h.State.Ended() && h.State != release.Succeeded:
 		return ""
 	case h.State == release.WaitingApproval:
-		return fmt.Sprintf("%s\n  next: %s", h.Message, answers(h.Release))
+		return fmt.Sprintf("%s\n  next: %s", h.Message, answers(h.Release, ""))
 	}
 	return h.Message
 }

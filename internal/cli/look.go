@@ -12,10 +12,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tagboat/tagboat/internal/app"
 	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
 	"github.com/tagboat/tagboat/internal/report"
-	"github.com/tagboat/tagboat/internal/server"
 )
 
 // asked are the things that a subcommand which only looks does with an answer.
@@ -216,7 +216,7 @@ func (c *command) printView(cl *client, view report.View) error {
 		fmt.Fprintf(&text, "   %s\n", strings.ReplaceAll(view.Error, "\n", "\n   "))
 	}
 	if view.State == release.WaitingApproval {
-		fmt.Fprintf(&text, "   next: %s\n", answers(view.ID))
+		fmt.Fprintf(&text, "   next: %s\n", answers(view.ID, report.Asked(view.Environments)))
 	}
 	for _, environment := range view.Environments {
 		if environment.State == release.EnvironmentDirty && !slices.ContainsFunc(view.Cleared, func(c report.Cleared) bool { return c.Environment == environment.Name }) {
@@ -255,13 +255,14 @@ func (c *command) answer(approve bool) *cobra.Command {
 	if !approve {
 		verb, means = "reject", "Reject a release that waits for an approval"
 	}
-	var decision server.Decision
+	var decision app.Decision
 	cmd := &cobra.Command{
 		Use: verb + " ID", Short: means, Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeReleases,
 		Example: fmt.Sprintf("  tagboat releases\n  tagboat %s orders-1-4-0-3f2a9c5d7e8b1a2c4d6f-1 --by alice", verb),
 	}
 	a := c.asked(cmd)
 	c.byFlag(cmd, &decision.By)
+	cmd.Flags().StringVar(&decision.Plan, "plan", "", "the plan that the answer is for, as tagboat show tells; refused if the release asks about another")
 	if !approve {
 		cmd.Flags().StringVar(&decision.Reason, "reason", "", "why; kept on record, and told at GitHub")
 	}
@@ -286,9 +287,9 @@ func (c *command) answer(approve bool) *cobra.Command {
 	return cmd
 }
 
-// answers are the commands that answer a release which waits for an approval.
-func answers(id string) string {
-	return fmt.Sprintf("tagboat approve %s --by NAME, or tagboat reject %s --by NAME", id, id)
+// answers are the commands that answer a release which waits for an approval of a plan, where that is known.
+func answers(id, plan string) string {
+	return fmt.Sprintf("tagboat approve %s%s --by NAME, or tagboat reject %s --by NAME", id, report.PlanFlag(plan), id)
 }
 
 func past(approve bool) string {

@@ -59,7 +59,8 @@ func summary(v View) string {
 func nextStep(rel release.Release) string {
 	switch {
 	case rel.State == release.WaitingApproval:
-		return fmt.Sprintf("Let it go on with `tagboat approve %s`, or end it with `tagboat reject %s`. Whoever sent it cannot approve it.", rel.ID, rel.ID)
+		return fmt.Sprintf("Let it go on with `tagboat approve %s%s`, or end it with `tagboat reject %s`. Whoever sent it cannot approve it.",
+			rel.ID, PlanFlag(Asked(rel.Environments)), rel.ID)
 	case rel.State == release.Waiting:
 		return "Nothing: it goes on by itself. `tagboat lease` shows who holds the environment."
 	case rel.Remedy != "":

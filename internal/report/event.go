@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -77,18 +78,36 @@ func NewEvent(rel release.Release, happening Happening, environment, link string
 	case ApprovalAsked:
 		e.Message = rel.App + " " + rel.Version + " asks to be released to " + environment + "."
 	}
-	e.Notice = notice(e, happening)
+	e.Notice = notice(e, happening, Asked(rel.Environments))
 	return e
 }
 
 // maxNotice is how long a notice is at most, in characters.
 const maxNotice = 1000
 
-func notice(e Event, happening Happening) string {
+// Asked is the fingerprint of the plan that a release asks a person about; empty if it does not.
+func Asked(environments []release.Progress) string {
+	for _, progress := range environments {
+		if a := progress.Approval; a != nil && progress.State == release.EnvironmentPending && !a.IsAnswered() {
+			return a.Fingerprint
+		}
+	}
+	return ""
+}
+
+// PlanFlag ties an answer to the plan with a fingerprint, in a command for people.
+func PlanFlag(fingerprint string) string {
+	if fingerprint == "" {
+		return ""
+	}
+	return fmt.Sprintf(" --plan %.12s", fingerprint)
+}
+
+func notice(e Event, happening Happening, plan string) string {
 	text := e.Message
 	switch {
 	case happening == ApprovalAsked:
-		text += " Answer with: tagboat approve " + e.Release + " or tagboat reject " + e.Release
+		text += " Answer with: tagboat approve " + e.Release + PlanFlag(plan) + " or tagboat reject " + e.Release
 	case happening == ReleaseEnded && e.Remedy != "":
 		text += " Next: " + e.Remedy
 	}

@@ -134,26 +134,19 @@ func (s *server) halt(w http.ResponseWriter, r *http.Request) {
 	s.write(w, r, http.StatusOK, s.view(ctx, rel))
 }
 
-// Decision is a person's answer to a release that asks for an approval.
-type Decision struct {
-	By string `json:"by"`
-	// Reason is kept in the release's record.
-	Reason string `json:"reason,omitempty"`
-}
-
 func (s *server) approve(w http.ResponseWriter, r *http.Request) { s.decide(w, r, true) }
 
 func (s *server) reject(w http.ResponseWriter, r *http.Request) { s.decide(w, r, false) }
 
 func (s *server) decide(w http.ResponseWriter, r *http.Request, approve bool) {
-	var decision Decision
+	var decision app.Decision
 	if !s.read(w, r, &decision, by(&decision.By), reason(&decision.Reason)) {
 		return
 	}
 	ctx, cancel := working(r, eventTimeout)
 	defer cancel()
 	id := r.PathValue("id")
-	rel, err := s.parts.Approvals().Answer(ctx, id, decision.By, decision.Reason, approve)
+	rel, err := s.parts.Approvals().Answer(ctx, id, decision, approve)
 	if err != nil {
 		s.fail(w, r, err)
 		return

@@ -224,7 +224,7 @@ func (w *world) approves() {
 			yes := w.d.chance(0.8)
 			w.draw(map[bool]string{true: "an approval", false: "a rejection"}[yes])
 			_ = w.act(w.process, "approval of "+id, func(c *caller, p *app.Parts) error {
-				_, err := p.Approvals().Answer(c.ctx, id, "olivia", "", yes)
+				_, err := p.Approvals().Answer(c.ctx, id, app.Decision{By: "olivia"}, yes)
 				w.log.add(c.String(), "yes %t (%v)", yes, err)
 				return err
 			})
