@@ -236,7 +236,9 @@ func TestAnAnswerIsForThePlanThatWasShown(t *testing.T) {
 		if _, err := w.Local.Approvals().Answer(ctx, id, app.Decision{By: "alice", Plan: shown[:12]}, true); err != nil {
 			t.Fatal(err)
 		}
-		w.untilTrue(ctx, id, "asking again", func(rel release.Release) bool { return rel.State == release.WaitingApproval && asks() != "" && asks() != shown })
+		w.untilTrue(ctx, id, "asking again", func(rel release.Release) bool {
+			return rel.State == release.WaitingApproval && asks() != "" && asks() != shown
+		})
 		for _, approve := range []bool{true, false} {
 			_, err := w.Local.Approvals().Answer(ctx, id, app.Decision{By: "alice", Plan: shown[:12]}, approve)
 			if err == nil || release.KindOf(err) != release.Conflict {
