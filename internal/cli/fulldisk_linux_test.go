@@ -83,7 +83,7 @@ func TestServeOutlivesAFullDisk(t *testing.T) {
 
 func fillDisk(t *testing.T, place narrow, killed bool) {
 	newBuckets(t)
-	h := newHub()
+	h := refusing()
 	gh := httptest.NewServer(h)
 	defer gh.Close()
 	env := secrets()

@@ -235,7 +235,7 @@ type strained struct {
 
 func newStrained(t *testing.T, away bool) *strained {
 	newBuckets(t)
-	s := &strained{hub: newHub(), env: secrets(), away: away, limit: int(50 * loadTime.Seconds())}
+	s := &strained{hub: refusing(), env: secrets(), away: away, limit: int(50 * loadTime.Seconds())}
 	gh := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if away {
 			<-r.Context().Done()

@@ -180,6 +180,15 @@ type hub struct {
 	away    sync.Mutex
 	arrived chan struct{}
 	hanging bool
+	// refuses is true if every tag is refused at once; one that is not found would be asked for again for some time.
+	refuses bool
+}
+
+// refusing is a hub whose tags end their releases at once.
+func refusing() *hub {
+	h := newHub()
+	h.refuses = true
+	return h
 }
 
 func newHub() *hub {
@@ -206,6 +215,10 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.arrived <- struct{}{}
 		}
 		<-r.Context().Done()
+		return
+	}
+	if h.refuses && strings.Contains(r.URL.Path, "/git/ref/") {
+		http.Error(w, `{"message": "Validation Failed"}`, http.StatusUnprocessableEntity)
 		return
 	}
 	h.Server.ServeHTTP(w, r)
