@@ -76,8 +76,11 @@ func (a *Admission) admit(ctx context.Context, rel *release.Release) error {
 		return err
 	}
 	if rel.Source.IsTag() && rel.Request.Restores == "" { // what is brought back was pinned then
+		if err := fromItsRepository(rel, app); err != nil {
+			return err
+		}
 		if err := a.pinCommit(ctx, rel, app); err != nil {
-			return a.notYet(rel, err)
+			return a.notYet(ctx, rel, err)
 		}
 	}
 	environments := registry.AppEnvironments(app)
@@ -96,14 +99,18 @@ func (a *Admission) refuseFrozenFirst(ctx context.Context, rel *release.Release,
 	return a.refuseFrozen(ctx, rel, environments[0].Name)
 }
 
+func fromItsRepository(rel *release.Release, app release.App) error {
+	if app.Repository.ID == rel.Source.RepositoryID {
+		return nil
+	}
+	return release.Errorf(release.Denied, "app %q is released from repository %d (%s), not from %d (%s)",
+		app.Name, app.Repository.ID, app.Repository.Name, rel.Source.RepositoryID, rel.Source.Repository).
+		WithRemedy("Tag the app in its own repository, or correct the repository of the app in registry.yaml and release again with --retry.")
+}
+
 // pinCommit peels the tag. A tag that an earlier attempt saw at another commit
 // has moved: what was reviewed as that version is not what it names now.
 func (a *Admission) pinCommit(ctx context.Context, rel *release.Release, app release.App) error {
-	if app.Repository.ID != rel.Source.RepositoryID {
-		return release.Errorf(release.Denied, "app %q is released from repository %d (%s), not from %d (%s)",
-			app.Name, app.Repository.ID, app.Repository.Name, rel.Source.RepositoryID, rel.Source.Repository).
-			WithRemedy("Tag the app in its own repository, or correct the repository of the app in registry.yaml and release again with --retry.")
-	}
 	tag, err := a.GitHub.ResolveTag(ctx, rel.Source.RepositoryID, rel.Source.Tag)
 	if err != nil && release.KindOf(err) == release.NotFound {
 		return noTag(rel, err)
@@ -130,17 +137,21 @@ func (a *Admission) pinCommit(ctx context.Context, rel *release.Release, app rel
 }
 
 // visibleWithin is how long after an event GitHub's API may not show what it tells of: a tag, or that a
-// branch has its commit.
-const visibleWithin = 20 * time.Second
+// branch has its commit. The state machine tries six times more, after pauses that can be next to nothing.
+const (
+	visibleWithin = 20 * time.Second
+	visiblePause  = visibleWithin / 5
+)
 
 // notYet makes a refusal of what an event tells of one to try again, while GitHub may not show that yet.
-func (a *Admission) notYet(rel *release.Release, err error) error {
+func (a *Admission) notYet(ctx context.Context, rel *release.Release, err error) error {
 	kind := release.KindOf(err)
-	if slices.Contains(starting, rel.Request.Trigger) && rel.State == release.Received &&
-		(kind == release.NotFound || kind == release.Denied) && a.Clock.Now().Sub(rel.Created) < visibleWithin {
-		return release.Errorf(release.Transient, "%w", err)
+	if !slices.Contains(starting, rel.Request.Trigger) || rel.State != release.Received ||
+		kind != release.NotFound && kind != release.Denied || a.Clock.Now().Sub(rel.Created) >= visibleWithin {
+		return err
 	}
-	return err
+	_ = a.Clock.Sleep(ctx, visiblePause) // it is tried again in any case
+	return release.Errorf(release.Transient, "%w", err)
 }
 
 // noTag refuses a tag that is not there. Its event, should it be pushed later, is

@@ -187,7 +187,7 @@ func mayAnswer(rel *release.Release, d Decision, approve bool) error {
 			WithRemedy("It ends by itself. To release it after all, afterwards: tagboat release --app %s %s --retry", rel.App, flagOf(rel))
 	}
 	if asked := progress.Approval.Fingerprint; !strings.HasPrefix(asked, d.Plan) {
-		return release.Errorf(release.Conflict, "release %q asks about plan %.12s of environment %q, not about %.12s", rel.ID, asked, progress.Name, d.Plan).
+		return release.Errorf(release.Conflict, "release %q asks about plan %.12s of environment %q, not about %.12q", rel.ID, asked, progress.Name, d.Plan).
 			WithRemedy("Look at what it asks now: tagboat show %s", rel.ID)
 	}
 	if approve && strings.EqualFold(d.By, rel.Request.Actor) { // GitHub's logins don't tell case apart

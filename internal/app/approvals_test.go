@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -244,7 +245,7 @@ func TestAnAnswerIsForThePlanThatWasShown(t *testing.T) {
 			if err == nil || release.KindOf(err) != release.Conflict {
 				t.Errorf("an answer about the first plan: %v, want a conflict", err)
 			} else {
-				wantText(t, err.Error(), "asks about plan", asks()[:12], `of environment "prod", not about `+shown[:12])
+				wantText(t, err.Error(), "asks about plan", asks()[:12], fmt.Sprintf(`of environment "prod", not about %q`, shown[:12]))
 			}
 		}
 		if _, err := w.Local.Approvals().Answer(ctx, id, app.Decision{By: "alice", Plan: asks()[:12]}, true); err != nil {

@@ -209,14 +209,15 @@ func (m *Missed) askAgain(ctx context.Context, registry release.Registry) (asked
 	if err != nil {
 		return 0, err
 	}
-	tried, arrived := map[string]int{}, map[string]bool{}
-	for _, d := range attempts {
+	tried, arrived, first := map[string]int{}, map[string]bool{}, map[string]time.Time{}
+	for _, d := range attempts { // the latest first
 		tried[d.GUID]++
+		first[d.GUID] = d.At
 		arrived[d.GUID] = arrived[d.GUID] || d.Arrived()
 	}
 	seen := map[string]bool{}
 	var due []ghapi.Delivery
-	for _, d := range attempts { // the latest first
+	for _, d := range attempts {
 		if seen[d.GUID] {
 			continue
 		}
@@ -229,7 +230,9 @@ func (m *Missed) askAgain(ctx context.Context, registry release.Registry) (asked
 		due = append(due, d)
 	}
 	var errs []error
-	for _, d := range slices.Backward(due) { // as they happened: where versions have no order, the last released is live
+	// As they happened: where versions have no order, the last that is released is live.
+	slices.SortStableFunc(due, func(a, b ghapi.Delivery) int { return first[a.GUID].Compare(first[b.GUID]) })
+	for _, d := range due {
 		if err := m.GitHub.Redeliver(ctx, d.ID); err != nil {
 			errs = append(errs, err)
 			continue

@@ -281,10 +281,25 @@ func (c *command) answer(approve bool) *cobra.Command {
 		if a.asJSON {
 			return c.printJSON(document)
 		}
-		_, err = fmt.Fprintf(c.Stdout, "%s: %s by %s. Look at it with: tagboat show %s\n", readable(args[0]), past(approve), decision.By, readable(args[0]))
+		_, err = fmt.Fprintf(c.Stdout, "%s: %s by %s. Look at it with: tagboat show %s\n",
+			readable(args[0]), past(approve), readable(answeredBy(document, decision.By)), readable(args[0]))
 		return err
 	}
 	return cmd
+}
+
+// answeredBy is whose answer stands: the first of those who gave the same.
+func answeredBy(document json.RawMessage, by string) string {
+	var view report.View
+	if json.Unmarshal(document, &view) != nil {
+		return by
+	}
+	for _, progress := range view.Environments {
+		if a := progress.Approval; a != nil && progress.State == release.EnvironmentPending && a.IsAnswered() {
+			return a.By
+		}
+	}
+	return by
 }
 
 // answers are the commands that answer a release which waits for an approval of a plan, where that is known.

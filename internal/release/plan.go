@@ -365,8 +365,8 @@ func (p *Plan) Fingerprint(environment string) string {
 		}
 		steps = append(steps, step)
 	}
-	text, _ := json.Marshal(steps) // plain data always marshals
-	sum := sha256.Sum256(text)
+	text, _ := json.Marshal(steps)                                  // plain data always marshals
+	sum := sha256.Sum256(append([]byte(environment+"\n"), text...)) // nothing is not the same in two environments
 	return hex.EncodeToString(sum[:])
 }
 

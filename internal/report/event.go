@@ -85,7 +85,7 @@ func NewEvent(rel release.Release, happening Happening, environment, link string
 // maxNotice is how long a notice is at most, in characters.
 const maxNotice = 1000
 
-// Asked is the fingerprint of the plan that a release asks a person about; empty if it does not.
+// Asked is the fingerprint of the plan that a release which waits for an approval asks about.
 func Asked(environments []release.Progress) string {
 	for _, progress := range environments {
 		if a := progress.Approval; a != nil && progress.State == release.EnvironmentPending && !a.IsAnswered() {

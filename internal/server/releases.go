@@ -140,7 +140,7 @@ func (s *server) reject(w http.ResponseWriter, r *http.Request) { s.decide(w, r,
 
 func (s *server) decide(w http.ResponseWriter, r *http.Request, approve bool) {
 	var decision app.Decision
-	if !s.read(w, r, &decision, by(&decision.By), reason(&decision.Reason)) {
+	if !s.read(w, r, &decision, by(&decision.By), reason(&decision.Reason), written{"plan", &decision.Plan, maxName}) {
 		return
 	}
 	ctx, cancel := working(r, eventTimeout)
