@@ -414,7 +414,7 @@ func (w *world) judgeLayers(a appSpec, region string, recorded shares) {
 		if err != nil {
 			w.fail("layer %s: %v", v.ARN, err)
 		}
-		if other := contents[content]; other != "" && !w.publishedTwice(a, v) && !w.cutOff(a, v, other) {
+		if other := contents[content]; other != "" && !w.retired[other] && !w.publishedTwice(a, v) && !w.cutOff(a, v, other) {
 			w.fail("layer %s has the content %s of %s", v.ARN, content, other)
 		}
 		contents[content] = v.ARN

@@ -294,6 +294,8 @@ var found = map[uint64]string{
 	20141: "GitHub was told of a success after the end",
 	// app.TestAPlanOfTwoDeliveriesStandsOnce
 	31769: "an environment that was done was opened again by a plan delivered late",
+	// no defect: the judge did not know what ledger.RetireLayerVersion says
+	20775: "a layer version whose deletion was throttled was published anew",
 }
 
 // TestFoundSeeds runs the seeds that found something.

@@ -40,6 +40,7 @@ type watch struct {
 	doneIn     map[string][]release.Release // by app and environment, in order
 	left       map[touched]string           // the code that callers got when a release was done
 	pruned     map[string]bool              // layer versions
+	retired    map[string]bool              // layer versions that a pruning is about to delete
 	freezes    []freeze
 	lost       []lostEvent
 	late       []lateWrite
@@ -54,7 +55,7 @@ func newWatch() watch {
 	return watch{
 		records: map[string]release.Release{}, baselines: map[touched]baseline{}, writes: map[target][]write{}, turns: map[string][]string{},
 		versions: map[string]int{}, intents: map[string]intent{}, broken: map[string]int{}, undoBroken: map[string]int{}, doubled: map[string]bool{}, ends: map[release.State]int{},
-		endedAt: map[string]time.Time{}, takenOver: map[string]time.Time{}, hurt: map[string]int{}, announced: map[string][]release.State{}, doneIn: map[string][]release.Release{}, left: map[touched]string{}, pruned: map[string]bool{}, fired: map[string][]string{},
+		endedAt: map[string]time.Time{}, takenOver: map[string]time.Time{}, hurt: map[string]int{}, announced: map[string][]release.State{}, doneIn: map[string][]release.Release{}, left: map[touched]string{}, pruned: map[string]bool{}, retired: map[string]bool{}, fired: map[string][]string{},
 		seen: map[string]int{}, foreign: map[object]int{},
 	}
 }
@@ -298,9 +299,23 @@ func (w *world) writesBefore(t target, at time.Time) int {
 	return n
 }
 
+// watchLayer notes which versions are about to be deleted: whoever wants their content publishes it anew.
+func (w *world) watchLayer(item ledger.Item) {
+	var doc struct {
+		ARN     string          `json:"arn"`
+		Retired json.RawMessage `json:"retired"`
+	}
+	if json.Unmarshal(item.Body, &doc) == nil && doc.Retired != nil {
+		w.retired[doc.ARN] = true
+	}
+}
+
 // watchPut looks at what is written to the table.
 func (w *world) watchPut(c *caller, item ledger.Item) {
 	w.searchSecrets("the document "+item.Key.String(), item.Body)
+	if strings.HasPrefix(item.Partition, "layer/") {
+		w.watchLayer(item)
+	}
 	if !strings.HasPrefix(item.Partition, "release/") || item.Sort != "record" {
 		return
 	}
