@@ -252,17 +252,11 @@ func TestAnAliasThatIsMadeOrDeletedLateHarmsNobody(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
 			w.Cloud.OnCall(failsAtWorker(action))
-			files := func(handler string) github.Files {
-				const api = "  - name: orders-api\n    artifact: code\n    layers: [orders-deps]\n    alias: "
-				f := demo.Files(handler, "2.32.3")
-				f["tagboat.yaml"] = github.Text(edited(t, demo.Manifest, api+"live\n    traffic: Canary10Percent5Minutes", api+"fresh"))
-				return f
-			}
 			var older, newer string
 			w.in(func(ctx context.Context) {
-				older = w.pushed(ctx, "v1.1.0", files(demo.Handler))
+				older = w.pushed(ctx, "v1.1.0", fresh(t, demo.Handler))
 				if next {
-					newer = w.pushed(ctx, "v1.2.0", files(demo.Handler+"\n# newer\n"))
+					newer = w.pushed(ctx, "v1.2.0", fresh(t, demo.Handler+"\n# newer\n"))
 				}
 			})
 			w.settle()
@@ -281,6 +275,15 @@ func TestAnAliasThatIsMadeOrDeletedLateHarmsNobody(t *testing.T) {
 			}
 		})
 	}
+}
+
+// fresh are the demo's files with an alias of orders-api that is not there yet.
+func fresh(t *testing.T, handler string) github.Files {
+	t.Helper()
+	const api = "  - name: orders-api\n    artifact: code\n    layers: [orders-deps]\n    alias: "
+	f := demo.Files(handler, "2.32.3")
+	f["tagboat.yaml"] = github.Text(edited(t, demo.Manifest, api+"live\n    traffic: Canary10Percent5Minutes", api+"fresh"))
+	return f
 }
 
 // failsAtWorker lets the first move of orders-worker's alias at prod be refused, and the first call of an

@@ -287,7 +287,8 @@ func (l *Leasing) settleLate(ctx context.Context, in Input, rel *release.Release
 	if err == nil || kind == release.Transient || kind == release.Denied || ctx.Err() != nil {
 		return err
 	}
-	l.Log.ErrorContext(ctx, "what is live is not recorded", "release", rel.ID, "environment", environment, "error", err)
+	l.Log.ErrorContext(ctx, "what is live is not recorded", "release", rel.ID, "environment", environment, "error", err,
+		"next", "Release it once more with --force, so that tagboat status tells what runs there.")
 	return nil
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/tagboat/tagboat/internal/ledger"
 	"github.com/tagboat/tagboat/internal/release"
 	"github.com/tagboat/tagboat/internal/sim"
-	"github.com/tagboat/tagboat/internal/sim/github"
 )
 
 // What a task decides it has to decide by what is there when it writes: the state machine can have
@@ -88,16 +87,10 @@ func TestADeletionThatWasGivenUpDeletesNothingOfTheNextRelease(t *testing.T) {
 		}
 		return sim.Fault{}
 	})
-	files := func(handler string) github.Files {
-		const api = "  - name: orders-api\n    artifact: code\n    layers: [orders-deps]\n    alias: "
-		f := demo.Files(handler, "2.32.3")
-		f["tagboat.yaml"] = github.Text(edited(t, demo.Manifest, api+"live\n    traffic: Canary10Percent5Minutes", api+"fresh"))
-		return f
-	}
 	var older, newer string
 	w.in(func(ctx context.Context) {
-		older = w.pushed(ctx, "v1.1.0", files(demo.Handler))
-		newer = w.pushed(ctx, "v1.2.0", files(demo.Handler+"\n# newer\n"))
+		older = w.pushed(ctx, "v1.1.0", fresh(t, demo.Handler))
+		newer = w.pushed(ctx, "v1.2.0", fresh(t, demo.Handler+"\n# newer\n"))
 	})
 	w.settle()
 	w.in(func(ctx context.Context) { _ = w.Clock.Sleep(ctx, 10*time.Minute) })

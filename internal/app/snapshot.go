@@ -51,8 +51,6 @@ type taken struct {
 	Term int64 `json:"term,omitempty"`
 	// Part is true if a turn ended before everything was seen.
 	Part bool `json:"part,omitempty"`
-	// Waited is the term in which the release has waited until it could see the last write of the one before.
-	Waited int64 `json:"waited,omitempty"`
 }
 
 func snapshotKey(site release.Site) string { return "snapshot/" + site.String() }
@@ -75,8 +73,9 @@ func (s *Snapshots) Do(ctx context.Context, in Input) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if early && (noted == nil || noted.Waited != before) {
-		return s.waitOnce(ctx, in, noted, before)
+	// In the task, which waits again if it dies meanwhile; what is gone on with has waited.
+	if early && (!last.Part || last.Busy) && s.Clock.Sleep(ctx, shown) != nil {
+		return Turn{Status: turnWait, Seconds: 1}, nil
 	}
 	whole, err := s.take(ctx, in, scope, &snapshot)
 	switch {
@@ -92,9 +91,6 @@ func (s *Snapshots) Do(ctx context.Context, in Input) (any, error) {
 	if last.Term = before; before != after {
 		last.Term = 0
 	}
-	if early {
-		last.Waited = before
-	}
 	last.Busy, last.Part = last.Busy || busyBefore || busyAfter, !whole
 	stored, err := s.store(ctx, in, snapshot, noted, last)
 	if err != nil {
@@ -104,17 +100,6 @@ func (s *Snapshots) Do(ctx context.Context, in Input) (any, error) {
 		return Turn{Status: turnWait, Seconds: 1}, nil
 	}
 	return Turn{Status: turnDone}, nil
-}
-
-// waitOnce waits, the first time in a term, until the last write of the release before can be seen.
-func (s *Snapshots) waitOnce(ctx context.Context, in Input, noted *taken, term int64) (Turn, error) {
-	waits := taken{Busy: true}
-	if noted != nil {
-		waits = *noted
-	}
-	waits.Waited = term
-	_, err := ledger.NoteAfter(ctx, s.Ledger, in.Release, snapshotKey(in.Site), noted, waits)
-	return Turn{Status: turnWait, Seconds: seconds(shown)}, err
 }
 
 // resume goes on with a snapshot that an earlier turn of the same term did not come to the end

@@ -5,7 +5,8 @@
 // All clients of one account and region share a budget of requests to Lambda's
 // control plane, since its quota of 15 requests a second is shared with
 // everybody else there (Lambda developer guide, quotas), and retry throttling
-// adaptively. Of what changes something in Lambda, only what was throttled is repeated. AWS_ENDPOINT_URL and the rest of the SDK's environment are honoured.
+// adaptively. Of what changes something in Lambda, only what was throttled is
+// repeated. AWS_ENDPOINT_URL and the rest of the SDK's environment are honoured.
 package awsapi
 
 import (
