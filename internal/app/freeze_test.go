@@ -9,6 +9,7 @@ import (
 	"github.com/tagboat/tagboat/internal/app"
 	"github.com/tagboat/tagboat/internal/demo"
 	"github.com/tagboat/tagboat/internal/release"
+	"github.com/tagboat/tagboat/internal/sim"
 )
 
 // frozen freezes for a day, inside of the clock.
@@ -216,4 +217,25 @@ func TestFreezesThatAreRefused(t *testing.T) {
 		})
 	}
 	wantState(t, w.released("v1.1.0", demo.Files(demo.Handler, "2.32.3")), release.Succeeded)
+}
+
+// TestAFreezeCountsUntilTheEnvironmentOpens freezes prod while its plan is stored, when nothing is left but to open it.
+func TestAFreezeCountsUntilTheEnvironmentOpens(t *testing.T) {
+	w := newWorld(t, worldOptions{registry: quickly(t, demo.Registry)})
+	before, frozen := w.targets(), false
+	w.Cloud.OnCall(func(c sim.Call) sim.Fault {
+		if !frozen && c.Action == "PutObject" && strings.HasSuffix(c.Resource, "/plan-prod.json") {
+			frozen = true
+			w.frozen(context.Background(), "orders", "prod")
+		}
+		return sim.Fault{}
+	})
+	rel := w.released("v1.1.0", atOnce(t, demo.Handler))
+	prod, _ := rel.Environment("prod")
+	if !frozen || prod.State != release.EnvironmentPending {
+		t.Errorf("prod was frozen: %t, and is %s; want it never opened", frozen, prod.State)
+	}
+	wantText(t, rel.Error, "prod", "incident 4711")
+	w.asRecorded(rel, before)
+	w.sound()
 }
